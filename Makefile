@@ -1,0 +1,52 @@
+# make run   the dashboard        make test   everything that CI runs
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+export STREAMLIT_BROWSER_GATHER_USAGE_STATS := false
+
+.PHONY: run test check unit test-browser test-slow build train bench clean
+
+run: $(VENV)/.installed-run
+	$(BIN)/routelens serve
+
+# --- installation: a stamp a requirements file, so that nothing is installed twice -------------------------------
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV) || python3 -m venv $(VENV)
+
+$(VENV)/.installed-run: requirements.txt pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements.txt
+	$(BIN)/python -m pip install --disable-pip-version-check -q --no-deps -e .
+	touch $@
+
+$(VENV)/.installed-dev: requirements-dev.txt requirements-train.txt $(VENV)/.installed-run
+	$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements-dev.txt
+	$(BIN)/python -m pip install --disable-pip-version-check -q --no-deps -r requirements-train.txt
+	touch $@
+
+build: $(VENV)/.installed-dev
+	$(BIN)/pybabel compile -q -d moe_core/dashboard/locale -D routelens
+
+# --- checks ------------------------------------------------------------------------------------------------------
+test: check unit test-browser
+
+check: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+unit: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest
+
+test-browser: $(VENV)/.installed-dev
+	@bash tests/browser/ensure_chromium.sh
+	$(BIN)/python -m pytest -m browser tests/browser
+
+test-slow: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -m slow
+
+# --- the reference model, made again (about 90 minutes on two cores) ----------------------------------------------
+train: $(VENV)/.installed-dev
+	$(BIN)/routelens data get corpus
+	$(BIN)/routelens train data/configs/reference.toml --out data/models/mine
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

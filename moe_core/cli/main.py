@@ -1,0 +1,50 @@
+"""The command `routelens`: collects the verbs, and turns errors into one line and an exit code.
+
+0 = done, 1 = a check or gate failed, 2 = bad input or usage.
+"""
+
+import os
+import sys
+
+import typer
+
+from moe_core.cli import data_verbs, inference_verbs, log_verbs, serve_verb, training_verbs
+from moe_core.cli.output import note
+from moe_core.errors import RouteLensError
+
+app = typer.Typer(
+    name="routelens",
+    help="Run, log, audit and explain what a sparse Mixture-of-Experts model decides.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    add_completion=False,
+)
+app.command("serve")(serve_verb.serve)
+app.command("infer")(inference_verbs.infer)
+app.command("embed")(inference_verbs.embed)
+app.command("train")(training_verbs.train)
+app.command("calibrate")(training_verbs.calibrate)
+app.command("index")(log_verbs.index)
+app.command("verify")(log_verbs.verify)
+app.command("query")(log_verbs.query)
+app.add_typer(training_verbs.head_app, name="head")
+app.add_typer(data_verbs.data_app, name="data")
+
+
+def main() -> None:
+    """Entry point of `routelens` and `python -m moe_core`."""
+    try:
+        app()
+    except RouteLensError as error:
+        note(f"routelens: {error}")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        note("routelens: stopped by the user; everything acknowledged so far is kept.")
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        note(f"routelens: {error.filename or 'a file'}: {error.strerror or error}: check the path, space and rights.")
+        sys.exit(2)

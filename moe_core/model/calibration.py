@@ -1,0 +1,146 @@
+"""The dial: budget (share of the expert compute) -> thresholds, measured on held-out text.
+
+A sweep over the common threshold tau gives measured points (share, cosine to the dense original); a budget is
+answered by interpolating tau between the two neighbouring points. Nothing outside the measured range is answered.
+"""
+
+import bisect
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from moe_core.errors import CheckpointError, InputError
+from moe_core.model.checkpoint import read_json
+from moe_core.model.encoder import Encoder, PackedTexts, pack, pool
+from moe_core.model.router import decide
+from moe_core.model.split import expert_layers
+
+
+@dataclass(frozen=True, slots=True)
+class DialPoint:
+    """One measured setting: `budget` = active share of the expert compute at threshold `tau` over n_tokens tokens;
+    cosine to dense: mean and 5th percentile over n_texts texts; by_domain: (share, mean cosine, texts)."""
+
+    tau: float
+    budget: float
+    cosine: float
+    cosine_p05: float
+    n_texts: int
+    n_tokens: int
+    by_layer: list[float]
+    by_domain: dict[str, list[float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Measured points in order of falling tau (rising budget); the last one is tau = 0: every expert runs."""
+
+    points: tuple[DialPoint, ...]
+
+    @property
+    def smallest_budget(self) -> float:
+        return self.points[0].budget
+
+    def tau(self, budget: float) -> float:
+        """The common threshold that runs the share `budget` on held-out text. Raises InputError outside the range."""
+        check_budget(budget)
+        shares = [point.budget for point in self.points]
+        if budget < shares[0]:
+            raise InputError(
+                f"Budget {budget:g} is below {shares[0]:.3f}, the smallest share this model was measured at: "
+                "ask for more."
+            )
+        if budget >= shares[-1]:
+            return self.points[-1].tau
+        right = bisect.bisect_right(shares, budget)
+        low, high = self.points[right - 1], self.points[right]
+        weight = (budget - low.budget) / (high.budget - low.budget)
+        return low.tau + weight * (high.tau - low.tau)
+
+
+def check_budget(budget: float) -> None:
+    """Raises InputError unless 0 < budget <= 1."""
+    if not isinstance(budget, (int, float)) or not math.isfinite(budget) or not 0 < budget <= 1:
+        raise InputError(f"Budget {budget!r} is out of range: give a share of the expert compute above 0 and up to 1.")
+
+
+def load_calibration(path: Path) -> Calibration:
+    raw = read_json(path)
+    try:
+        points = tuple(DialPoint(**point) for point in raw["points"])
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} holds no calibration ({error}): run `routelens calibrate`.") from error
+    shares, taus = [p.budget for p in points], [p.tau for p in points]
+    if len(points) < 2 or sorted(shares) != shares or sorted(taus, reverse=True) != taus:
+        raise CheckpointError(f"{path} is not a rising table of budgets: run `routelens calibrate`.")
+    return Calibration(points)
+
+
+def calibration_document(calibration: Calibration, *, heldout: str) -> dict[str, Any]:
+    return {"heldout": heldout, "points": [asdict(point) for point in calibration.points]}
+
+
+def thresholds_LE(student: Encoder, tau_L: Sequence[float]) -> list[Tensor]:
+    """Thresholds of every layer and expert: the layer's tau times its experts' learned factors."""
+    return [block.router.thresholds_E(tau) for block, tau in zip(expert_layers(student), tau_L, strict=True)]
+
+
+@torch.inference_mode()
+def measure(
+    student: Encoder,
+    batches: Sequence[PackedTexts],
+    dense_BD: Sequence[Tensor],
+    domains: Sequence[Sequence[str]],
+    tau: float,
+) -> DialPoint:
+    """Share and cosine at one threshold; `dense_BD` and `domains` give each batch's embeddings and domains."""
+    thresholds = thresholds_LE(student, [tau] * student.config.n_layers)
+    ramp = student.config.ramp
+    executed_L = np.zeros(student.config.n_layers)
+    cosines: list[float] = []
+    names: list[str] = []
+    shares: list[float] = []
+    n_tokens = 0
+    for packed, target_BD, domain_B in zip(batches, dense_BD, domains, strict=True):
+        hidden_TD, routings = student(packed, lambda layer, z: decide(z, thresholds[layer], ramp))
+        active_LT = torch.stack([(r.gates_TE > 0).float().mean(dim=1) for r in routings])
+        executed_L += active_LT.sum(dim=1).numpy()
+        n_tokens += len(packed.ids_T)
+        cosines += (pool(hidden_TD, packed) * target_BD).sum(dim=1).tolist()
+        per_text = [float(part.mean()) for part in torch.split(active_LT.mean(dim=0), list(packed.lengths_B))]
+        by_caller = dict(zip(packed.order_B, per_text, strict=True))
+        shares += [by_caller[i] for i in range(len(domain_B))]
+        names += list(domain_B)
+    by_layer = executed_L / n_tokens
+    groups: dict[str, list[float]] = {}
+    for name in sorted(set(names)):
+        rows = [i for i, n in enumerate(names) if n == name]
+        share, cosine = np.mean([shares[i] for i in rows]), np.mean([cosines[i] for i in rows])
+        groups[name] = [float(share), float(cosine), float(len(rows))]
+    return DialPoint(tau, float(by_layer.mean()), float(np.mean(cosines)), float(np.quantile(cosines, 0.05)),
+                     len(cosines), n_tokens, [float(v) for v in by_layer], groups)  # fmt: skip
+
+
+@torch.inference_mode()
+def calibrate(
+    student: Encoder, dense: Encoder, token_ids: Sequence[Sequence[int]], domains: Sequence[str], *, n_points: int = 32
+) -> Calibration:
+    """Measures the dial on held-out texts at `n_points` thresholds from 0 to 0.97."""
+    place = sorted(range(len(token_ids)), key=lambda i: len(token_ids[i]))
+    chunks = [place[i : i + 64] for i in range(0, len(place), 64)]
+    batches = [pack([token_ids[i] for i in chunk]) for chunk in chunks]
+    names = [[domains[i] for i in chunk] for chunk in chunks]
+    dense_BD = [pool(dense(packed)[0], packed) for packed in batches]
+    taus = 0.97 * np.linspace(1.0, 0.0, n_points) ** 1.5
+    points = [measure(student, batches, dense_BD, names, float(tau)) for tau in taus]
+    rising = [points[-1]]
+    for point in reversed(points[:-1]):
+        if point.budget < rising[-1].budget:
+            rising.append(point)
+    return Calibration(tuple(reversed(rising)))

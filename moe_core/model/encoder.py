@@ -1,0 +1,164 @@
+"""The text encoder: BERT-style layers over packed tokens, with dense or routed feed-forward blocks.
+
+Texts are packed one behind the other without padding; attention runs over groups of texts of equal length.
+So padding cannot be routed, logged or paid for, and a text's numbers do not depend on its neighbours.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from moe_core.model.layers import DenseFeedForward, ExpertFeedForward
+from moe_core.model.router import RouterConfig, Routing
+
+RouteLayer = Callable[[int, Tensor], Routing]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EncoderConfig:
+    """Sizes of a BERT-family encoder. `n_experts` = 0 means: the dense original."""
+
+    vocab_size: int = 30522
+    n_positions: int = 512
+    d_model: int = 384
+    n_layers: int = 6
+    n_heads: int = 12
+    d_hidden: int = 1536
+    layer_norm_eps: float = 1e-12
+    n_experts: int = 16
+    router_hidden: int = 32
+    ramp: float = 0.2
+
+    def router(self) -> RouterConfig:
+        return RouterConfig(d_model=self.d_model, n_experts=self.n_experts, hidden=self.router_hidden, ramp=self.ramp)
+
+    def build(self) -> "Encoder":
+        return Encoder(self)
+
+
+@dataclass(frozen=True, slots=True)
+class PackedTexts:
+    """Token ids of B texts, sorted by length and packed: ids_T, position_T int64; groups (texts, length);
+    order_B: packed place -> place in the caller's list; lengths_B in packed order."""
+
+    ids_T: Tensor
+    position_T: Tensor
+    groups: tuple[tuple[int, int], ...]
+    order_B: tuple[int, ...]
+    lengths_B: tuple[int, ...]
+
+
+def pack(token_ids: Sequence[Sequence[int]]) -> PackedTexts:
+    """Sorts texts by length (stable) and packs them; every text needs at least one token."""
+    order_B = tuple(sorted(range(len(token_ids)), key=lambda i: len(token_ids[i])))
+    lengths_B = tuple(len(token_ids[i]) for i in order_B)
+    groups: list[tuple[int, int]] = []
+    for length in lengths_B:
+        if groups and groups[-1][1] == length:
+            groups[-1] = (groups[-1][0] + 1, length)
+        else:
+            groups.append((1, length))
+    ids_T = torch.tensor([t for i in order_B for t in token_ids[i]], dtype=torch.int64)
+    position_T = torch.cat([torch.arange(length).repeat(count) for count, length in groups])
+    return PackedTexts(ids_T, position_T, tuple(groups), order_B, lengths_B)
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention inside each text; query, key and value in one product."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.n_heads = config.n_heads
+        self.qkv = nn.Linear(config.d_model, 3 * config.d_model)
+        self.output = nn.Linear(config.d_model, config.d_model)
+
+    def forward(self, x_TD: Tensor, groups: Sequence[tuple[int, int]]) -> Tensor:
+        d_model = x_TD.shape[1]
+        qkv_T3D = self.qkv(x_TD)
+        mixed = []
+        start = 0
+        for count, length in groups:
+            part = qkv_T3D[start : start + count * length].view(count, length, 3, self.n_heads, -1)
+            q, k, v = part.permute(2, 0, 3, 1, 4)
+            out = F.scaled_dot_product_attention(q, k, v)
+            mixed.append(out.transpose(1, 2).reshape(count * length, d_model))
+            start += count * length
+        result: Tensor = self.output(mixed[0] if len(mixed) == 1 else torch.cat(mixed))
+        return result
+
+
+class EncoderLayer(nn.Module):
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.attention = Attention(config)
+        self.attention_norm = nn.LayerNorm(config.d_model, eps=config.layer_norm_eps)
+        self.ffn: DenseFeedForward = (
+            ExpertFeedForward(config.d_model, config.d_hidden, config.router())
+            if config.n_experts
+            else DenseFeedForward(config.d_model, config.d_hidden)
+        )
+        self.ffn_norm = nn.LayerNorm(config.d_model, eps=config.layer_norm_eps)
+
+    def attend(self, x_TD: Tensor, groups: Sequence[tuple[int, int]]) -> Tensor:
+        """The feed-forward block's input, which is also what the router reads."""
+        normed_TD: Tensor = self.attention_norm(x_TD + self.attention(x_TD, groups))
+        return normed_TD
+
+
+class Embeddings(nn.Module):
+    """Word plus position embedding, normalised. (The single token type is folded into the positions.)"""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.word = nn.Embedding(config.vocab_size, config.d_model)
+        self.position = nn.Embedding(config.n_positions, config.d_model)
+        self.norm = nn.LayerNorm(config.d_model, eps=config.layer_norm_eps)
+
+    def forward(self, texts: PackedTexts) -> Tensor:
+        x_TD: Tensor = self.norm(self.word(texts.ids_T) + self.position(texts.position_T))
+        return x_TD
+
+
+class Encoder(nn.Module):
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embeddings = Embeddings(config)
+        self.layers: nn.ModuleList = nn.ModuleList(EncoderLayer(config) for _ in range(config.n_layers))
+
+    def forward(self, texts: PackedTexts, route: RouteLayer | None = None) -> tuple[Tensor, list[Routing]]:
+        """Returns (hidden_TD of the last layer, one Routing a layer; empty for the dense model).
+
+        `route(layer, logits_TE)` decides; without it every expert runs and no router is asked.
+        """
+        x_TD = self.embeddings(texts)
+        routings: list[Routing] = []
+        for index, layer in enumerate(self.layers):
+            assert isinstance(layer, EncoderLayer)
+            a_TD = layer.attend(x_TD, texts.groups)
+            if route is None:
+                y_TD = layer.ffn(a_TD)
+            else:
+                assert isinstance(layer.ffn, ExpertFeedForward)
+                routing = route(index, layer.ffn.router(a_TD))
+                routings.append(routing)
+                y_TD = layer.ffn.forward_routed(a_TD, routing)
+            x_TD = layer.ffn_norm(a_TD + y_TD)
+        return x_TD, routings
+
+
+def pool(hidden_TD: Tensor, texts: PackedTexts) -> Tensor:
+    """Mean over each text's tokens, L2-normalised: embeddings_BD in the caller's order."""
+    pooled = []
+    start = 0
+    for count, length in texts.groups:
+        part = hidden_TD[start : start + count * length].view(count, length, -1)
+        pooled.append(part.mean(dim=1))
+        start += count * length
+    packed_BD = F.normalize(torch.cat(pooled), dim=1)
+    inverse_B = torch.empty(len(texts.order_B), dtype=torch.int64)
+    inverse_B[torch.tensor(texts.order_B)] = torch.arange(len(texts.order_B))
+    return packed_BD[inverse_B]

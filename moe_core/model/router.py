@@ -1,0 +1,121 @@
+"""The router: which experts run for which token, and by what margin.
+
+Shape letters used in the whole package:
+    B batch of texts, S sequence, T tokens (all texts of a batch packed, no padding), D model width,
+    F hidden width of one expert, E experts per layer, K slots of top-k, N routed (token, expert) pairs,
+    L layers, R hidden width of a router, V vocabulary.
+
+The router predicts, for every token, how much each expert would contribute: the norm of the expert's
+output minus its mean output. Its logits are the logarithms of these norms, so that
+
+    score  = exp(logit - largest logit of the token)     in (0, 1]: share of the strongest expert
+    prob   = softmax(logits)                             share of the sum
+    run expert e  iff  score_e > threshold_e  (the expert with the largest margin always runs)
+
+An expert just above its threshold enters softly: its gate weight grows from 0 to 1 while the score rises
+by `ramp` (relative) above the threshold. So a score that differs in the last bit cannot make the output jump.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+Mode = Literal["adaptive", "dense", "topk"]
+MODES: tuple[Mode, ...] = ("adaptive", "dense", "topk")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RouterConfig:
+    """d_model and hidden: widths; ramp: relative score range over which an expert fades in."""
+
+    d_model: int = 384
+    n_experts: int = 16
+    hidden: int = 32
+    ramp: float = 0.2
+
+    def build(self) -> "Router":
+        return Router(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """What one router decided for the T tokens of a call.
+
+    logits_TE, scores_TE float32; thresholds_E float32 (or thresholds_TE in top-k mode: the first
+    loser's score); gates_TE float32, 0 where the expert does not run; floor_T bool: the token's best expert
+    ran although its score did not pass.
+    """
+
+    logits_TE: Tensor
+    scores_TE: Tensor
+    thresholds_E: Tensor
+    gates_TE: Tensor
+    floor_T: Tensor
+
+    @property
+    def margins_TE(self) -> Tensor:
+        """Score minus threshold, shape (T, E)."""
+        return self.scores_TE - self.thresholds_E
+
+
+class Router(nn.Module):
+    """Two small linear maps, D -> R -> E, always computed in float32."""
+
+    def __init__(self, config: RouterConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.inner = nn.Linear(config.d_model, config.hidden)
+        self.outer = nn.Linear(config.hidden, config.n_experts)
+        self.threshold_offset_E: Tensor
+        self.register_buffer("threshold_offset_E", torch.zeros(config.n_experts))
+
+    def thresholds_E(self, tau: float) -> Tensor:
+        """Thresholds of this layer's experts at the layer's common threshold `tau`: tau x exp(offset)."""
+        return tau * torch.exp(self.threshold_offset_E)
+
+    def forward(self, x_TD: Tensor) -> Tensor:
+        """logits_TE: predicted log norm of every expert's deviation from its mean output."""
+        with torch.autocast("cpu", enabled=False):
+            logits_TE: Tensor = self.outer(nn.functional.gelu(self.inner(x_TD.float())))
+        return logits_TE
+
+    def multiply_adds_per_token(self) -> int:
+        c = self.config
+        return c.d_model * c.hidden + c.hidden * c.n_experts
+
+
+def relative_scores(logits_TE: Tensor) -> Tensor:
+    """scores_TE in (0, 1]: predicted contribution as a share of the token's largest one."""
+    return torch.exp(logits_TE - logits_TE.amax(dim=1, keepdim=True))
+
+
+def decide(logits_TE: Tensor, thresholds_E: Tensor, ramp: float, available_E: Tensor | None = None) -> Routing:
+    """Adaptive routing: every expert whose score passes its threshold, and always the one with the largest margin.
+
+    `available_E` (bool) marks experts that may run; a missing one can neither pass nor be the floor.
+    """
+    scores_TE = relative_scores(logits_TE)
+    margins_TE = scores_TE - thresholds_E
+    gates_TE = (margins_TE / (ramp * thresholds_E).clamp(min=1e-9)).clamp(0.0, 1.0)
+    if available_E is not None:
+        margins_TE = margins_TE.masked_fill(~available_E, float("-inf"))
+        gates_TE = gates_TE.masked_fill(~available_E, 0.0)
+    best_T1 = margins_TE.argmax(dim=1, keepdim=True)
+    gates_TE = gates_TE.scatter(1, best_T1, 1.0)
+    floor_T = margins_TE.gather(1, best_T1).squeeze(1) <= 0
+    return Routing(logits_TE, scores_TE, thresholds_E, gates_TE, floor_T)
+
+
+def decide_top_k(logits_TE: Tensor, k: int) -> Routing:
+    """Fixed routing, the field's common baseline: the k experts with the largest scores, gate weight 1."""
+    scores_TE = relative_scores(logits_TE)
+    n_experts = scores_TE.shape[1]
+    order_TE = scores_TE.argsort(dim=1, descending=True, stable=True)
+    gates_TE = torch.zeros_like(scores_TE).scatter(1, order_TE[:, :k], 1.0)
+    first_loser_T1 = (
+        scores_TE.gather(1, order_TE[:, k : k + 1]) if k < n_experts else torch.zeros_like(scores_TE[:, :1])
+    )
+    floor_T = torch.zeros(len(scores_TE), dtype=torch.bool)
+    return Routing(logits_TE, scores_TE, first_loser_T1.expand_as(scores_TE), gates_TE, floor_T)
