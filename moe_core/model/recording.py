@@ -26,7 +26,7 @@ def decisions_of(texts: PackedTexts, routings: Sequence[Routing], request_index_
     # (T, L, E): sorted by token, then layer, then margin; experts that ran come first.
     ran_TLE = (gates_LTE > 0).transpose(1, 0, 2)[token_T]
     margins_TLE = margins_LTE.transpose(1, 0, 2)[token_T]
-    order_TLE = np.argsort(np.where(ran_TLE, -margins_TLE, 1e6 - margins_TLE), axis=2, kind="stable")
+    order_TLE = np.lexsort((-margins_TLE, ~ran_TLE), axis=2)
     kept_TL = np.minimum(ran_TLE.sum(axis=2) + 1, n_experts)
     keep_TLE = np.arange(n_experts) < kept_TL[:, :, None]
     row_N, layer_N, rank_N = np.nonzero(keep_TLE)

@@ -146,7 +146,7 @@ def train(
     others = [p for name, p in named if ".router." not in name]
     optimizer = torch.optim.AdamW([{"params": others}, {"params": routers}], weight_decay=0.0)
     controller = BalanceController(config.balance, [b.router.threshold_offset_E for b in expert_layers(student)])
-    first = load_training_state(state_dir, student, optimizer, named)
+    first = load_training_state(state_dir, student, optimizer, named, controller.load_LE)
     for step, rows in enumerate(batches(texts, config.batch, seed=config.seed, first_step=first), start=first):
         if step >= config.steps:
             break
@@ -163,7 +163,7 @@ def train(
         optimizer.step()
         yield StepReport(step=step, values=values)
         if (step + 1) % config.checkpoint_every == 0 or step + 1 == config.steps:
-            save_training_state(state_dir, student, optimizer, named, step + 1)
+            save_training_state(state_dir, student, optimizer, named, controller.load_LE, step + 1)
 
 
 def draw_thresholds(config: TrainingConfig, step: int) -> list[float]:

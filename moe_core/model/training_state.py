@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -12,7 +13,12 @@ Named = list[tuple[str, nn.Parameter]]
 
 
 def save_training_state(
-    folder: Path, student: nn.Module, optimizer: torch.optim.Optimizer, named: Named, step: int
+    folder: Path,
+    student: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    named: Named,
+    loads_LE: Sequence[Tensor],
+    step: int,
 ) -> None:
     """Replaces the state in `folder`; a crash leaves the old or the new one, never a mixture."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -20,13 +26,16 @@ def save_training_state(
     for name, parameter in named:
         for key, value in optimizer.state[parameter].items():
             tensors[f"{key}/{name}"] = value.contiguous()
+    tensors |= {f"load/{layer}": load_E.contiguous() for layer, load_E in enumerate(loads_LE)}
     temporary = folder / "state.tmp"
     save_file(tensors, temporary, metadata={"step": json.dumps(step)})
     os.replace(temporary, folder / "state.safetensors")
 
 
-def load_training_state(folder: Path, student: nn.Module, optimizer: torch.optim.Optimizer, named: Named) -> int:
-    """Restores a saved state if there is one. Returns the first step still to be done."""
+def load_training_state(
+    folder: Path, student: nn.Module, optimizer: torch.optim.Optimizer, named: Named, loads_LE: Sequence[Tensor]
+) -> int:
+    """Restores a saved state if there is one (weights, moments, the controller's running loads). Returns the first step still to be done."""
     path = folder / "state.safetensors"
     if not path.is_file():
         return 0
@@ -36,4 +45,7 @@ def load_training_state(folder: Path, student: nn.Module, optimizer: torch.optim
         optimizer.state[parameter] = {
             key: tensors[f"{key}/{name}"] for key in ("step", "exp_avg", "exp_avg_sq") if f"{key}/{name}" in tensors
         }
+    for layer, load_E in enumerate(loads_LE):
+        if f"load/{layer}" in tensors:
+            load_E.copy_(tensors[f"load/{layer}"])
     return int(next(float(v) for k, v in tensors.items() if k.startswith("step/")))

@@ -1,0 +1,83 @@
+"""The fast expert path against a loop that does one token and one expert at a time."""
+
+import torch
+from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
+
+from moe_core.model.encoder import Encoder, pack
+from moe_core.model.layers import ExpertFeedForward
+from moe_core.model.router import Routing, decide
+from moe_core.model.split import expert_layers
+
+
+def slow_reference(block: ExpertFeedForward, x_TD: torch.Tensor, gates_TE: torch.Tensor) -> torch.Tensor:
+    """Mean output of every expert, replaced by its real output in proportion to its gate weight."""
+    rows = []
+    width = block.expert_width
+    for token, x_D in enumerate(x_TD):
+        y_D = block.b2_D.clone()
+        for expert in range(block.n_experts):
+            part = slice(expert * width, (expert + 1) * width)
+            out_D = F.gelu(block.w1_HD[part] @ x_D + block.b1_H[part]) @ block.w2_HD[part]
+            gate = gates_TE[token, expert]
+            y_D = y_D + gate * out_D + (1 - gate) * block.mean_ED[expert]
+        rows.append(y_D)
+    return torch.stack(rows)
+
+
+def routing_at(block: ExpertFeedForward, x_TD: torch.Tensor, tau: float) -> Routing:
+    return decide(block.router(x_TD), block.router.thresholds_E(tau), 0.2)
+
+
+def test_the_routed_path_computes_what_the_slow_loop_computes(tiny_sparse: Encoder) -> None:
+    """Sorted by expert or one by one: the same numbers at every threshold."""
+    block = expert_layers(tiny_sparse)[0]
+    x_TD = torch.randn(9, 16, generator=torch.Generator().manual_seed(0))
+    for tau in (0.0, 0.2, 0.5, 0.9):
+        routing = routing_at(block, x_TD, tau)
+        expected = slow_reference(block, x_TD, routing.gates_TE)
+        torch.testing.assert_close(block.forward_routed(x_TD, routing), expected, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(block.forward_masked(x_TD, routing.gates_TE)[0], expected, atol=1e-5, rtol=1e-5)
+
+
+def test_training_norms_are_the_norms_of_the_experts_deviations(tiny_sparse: Encoder) -> None:
+    """The Gram-matrix shortcut equals the norm of (output - mean) computed directly."""
+    block = expert_layers(tiny_sparse)[1]
+    x_TD = torch.randn(7, 16, generator=torch.Generator().manual_seed(1))
+    _, norms_TE = block.forward_masked(x_TD, torch.ones(7, 4))
+    hidden_TEF = F.gelu(F.linear(x_TD, block.w1_HD, block.b1_H)).view(7, 4, 8)
+    outputs_TED = torch.einsum("tef,efd->ted", hidden_TEF, block.w2_HD.view(4, 8, 16))
+    torch.testing.assert_close(norms_TE, (outputs_TED - block.mean_ED).norm(dim=2), atol=1e-4, rtol=1e-4)
+
+
+def test_an_expert_that_no_token_chose_is_not_even_read(tiny_sparse: Encoder) -> None:
+    """Poison the weights of an idle expert: had it been computed and masked, NaN x 0 would be NaN."""
+    block = expert_layers(tiny_sparse)[0]
+    x_TD = torch.randn(6, 16, generator=torch.Generator().manual_seed(2))
+    gates_TE = torch.tensor([1.0, 0.0, 1.0, 0.5]).expand(6, 4)
+    routing = Routing(torch.zeros(6, 4), torch.ones(6, 4), torch.zeros(4), gates_TE, torch.zeros(6, dtype=torch.bool))
+    expected = block.forward_routed(x_TD, routing)
+    block.w1_HD[8:16] = float("nan")
+    block.w2_HD[8:16] = float("nan")
+    assert torch.equal(block.forward_routed(x_TD, routing), expected)
+
+
+def test_multiply_adds_executed_are_those_of_the_pairs_that_ran(tiny_sparse: Encoder) -> None:
+    """PyTorch's own counter of executed products sees N x 2 x F x D x 2 operations, not T x E of them."""
+    block = expert_layers(tiny_sparse)[0]
+    x_TD = torch.randn(50, 16, generator=torch.Generator().manual_seed(5))
+    routing = routing_at(block, x_TD, 0.6)
+    pairs = int((routing.gates_TE > 0).sum())
+    assert 50 <= pairs < 200
+    with FlopCounterMode(display=False) as counter:
+        block.forward_routed(x_TD, routing)
+    assert counter.get_total_flops() == 2 * pairs * block.multiply_adds_per_expert()
+
+
+def test_all_experts_on_is_the_dense_block(tiny_dense: Encoder, tiny_sparse: Encoder) -> None:
+    """After the split the means cancel: the encoder's output is that of the dense original."""
+    packed = pack([[1, 2, 3], [4, 5, 6, 7, 8], [9]])
+    thresholds = torch.zeros(4)
+    routed, routings = tiny_sparse(packed, lambda _, logits_TE: decide(logits_TE, thresholds, 0.2))
+    torch.testing.assert_close(routed, tiny_dense(packed)[0], atol=1e-5, rtol=1e-5)
+    assert all(bool((routing.gates_TE == 1).all()) for routing in routings)
