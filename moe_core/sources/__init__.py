@@ -1,0 +1,1 @@
+"""Third-party data: where it comes from, how it is fetched, checked and turned into text."""
