@@ -39,7 +39,7 @@ def verify(store: StoreOption = DEFAULT_STORE, as_json: JsonFlag = False) -> Non
                 "errors": list(report.errors), "notes": list(report.notes)}  # fmt: skip
     verdict = "intact" if report.ok else "DAMAGED OR ALTERED"
     summary = f"{verdict}: {report.segments:,} segments, {report.decisions:,} decisions"
-    emit(document, [summary, *document["errors"], *document["notes"]], as_json)
+    emit(document, [summary, *report.errors, *report.notes], as_json)
     if not report.ok:
         raise typer.Exit(1)
 
