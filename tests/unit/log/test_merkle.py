@@ -1,0 +1,52 @@
+"""The Merkle root over tokens."""
+
+from hashlib import sha256
+
+import numpy as np
+
+from moe_core.log.encoding import ROW_DTYPE, Decisions, quantise
+from moe_core.log.merkle import leaf_hashes, merkle_root
+from tests.unit.log.build import plain_batch
+
+A, B, C = (sha256(name).digest() for name in (b"a", b"b", b"c"))
+
+
+def node(left: bytes, right: bytes) -> bytes:
+    return sha256(b"\x01" + left + right).digest()
+
+
+def test_roots_by_hand() -> None:
+    """No leaf, one, two, three: the third moves up as it is."""
+    assert merkle_root([]) == sha256(b"").hexdigest()
+    assert merkle_root([A]) == A.hex()
+    assert merkle_root([A, B]) == node(A, B).hex()
+    assert merkle_root([A, B, C]) == node(node(A, B), C).hex()
+    assert merkle_root([A, B, C, A, B]) == node(node(node(A, B), node(C, A)), B).hex()
+
+
+def test_a_repeated_last_leaf_changes_the_root() -> None:
+    """With duplicated odd nodes [a, b, c] and [a, b, c, c] would share a root."""
+    assert merkle_root([A, B, C]) != merkle_root([A, B, C, C])
+
+
+def test_a_leaf_is_a_token() -> None:
+    """3 tokens in 2 layers with 2 decisions each: 3 leaves, each the hash of 4 packed rows of 32 bytes."""
+    decisions = quantise(plain_batch([2, 1]), 0)
+    leaves = leaf_hashes(decisions)
+    assert len(decisions) == 12
+    assert ROW_DTYPE.itemsize == 32
+    assert leaves == [sha256(b"\x00" + decisions.rows_N[i : i + 4].tobytes()).digest() for i in (0, 4, 8)]
+
+
+def test_every_bit_of_a_row_counts() -> None:
+    """Flip any single bit of any row: another root."""
+    rows_N = quantise(plain_batch([2]), 0).rows_N
+    root = merkle_root(leaf_hashes(Decisions(rows_N)))
+    data = rows_N.tobytes()
+    selected_at = ROW_DTYPE.fields["selected"][1]  # type: ignore[index]
+    for bit in range(8 * len(data)):
+        if bit // 8 % ROW_DTYPE.itemsize == selected_at and bit % 8:
+            continue  # a bool has one bit
+        flipped = bytearray(data)
+        flipped[bit // 8] ^= 1 << bit % 8
+        assert merkle_root(leaf_hashes(Decisions(np.frombuffer(bytes(flipped), ROW_DTYPE)))) != root
