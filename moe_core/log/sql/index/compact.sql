@@ -1,0 +1,16 @@
+-- Folds the rows that single batches added to load_sums into one row per key.
+CREATE OR REPLACE TEMP TABLE compacted AS
+SELECT run_id, hour, layer, expert_id, domain, sum(n), sum(gate_steps), sum(prob_steps), sum(margin_steps), sum(margin_n),
+    sum(floor_n), sum(failover_n), sum(dropped_n), sum(n_runner_up)
+FROM load_sums GROUP BY run_id, hour, layer, expert_id, domain ORDER BY run_id, hour, layer, expert_id, domain;
+DELETE FROM load_sums;
+INSERT INTO load_sums SELECT * FROM compacted;
+CREATE OR REPLACE TEMP TABLE compacted AS
+SELECT run_id, layer, domain, num_active, sum(tokens) FROM active_sums GROUP BY ALL ORDER BY run_id, layer, domain, num_active;
+DELETE FROM active_sums;
+INSERT INTO active_sums SELECT * FROM compacted;
+CREATE OR REPLACE TEMP TABLE compacted AS
+SELECT run_id, domain, sum(requests), sum(tokens), sum(flops), sum(flops_dense) FROM request_sums GROUP BY ALL ORDER BY run_id, domain;
+DELETE FROM request_sums;
+INSERT INTO request_sums SELECT * FROM compacted;
+DROP TABLE compacted;
