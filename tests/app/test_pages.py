@@ -294,3 +294,15 @@ def test_an_unexpected_error_shows_a_reference_instead_of_a_traceback(
     assert [title.value for title in at.title] == ["This page cannot be shown"]
     assert any("log has the details under" in text.value for text in at.text)
     assert "secret detail" not in texts_of(at)
+
+
+def test_damaged_parts_are_named_on_every_page_that_counts(open_page: Open, sample_store: Path) -> None:
+    """A file that does not match its checksum is not counted, and the pages say so."""
+    victim = max(sample_store.rglob("segments/**/*.parquet"), key=lambda path: path.stat().st_size)
+    victim.chmod(0o644)
+    victim.write_bytes(victim.read_bytes()[:-8] + b"damaged!")
+    for page in LOG_PAGES:
+        at = open_page(sample_store, page)
+        assert not at.exception
+        assert any("left out of all numbers" in m.value for m in at.markdown), page
+        assert any(victim.name in text.value for text in at.text), page

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -56,11 +57,14 @@ def test_a_text_gets_an_answer_and_a_map(server: Server, watched: Watched) -> No
     assert "10 tokens" in str(page.locator("canvas.rl-canvas").get_attribute("aria-label"))
 
 
-@pytest.mark.parametrize("lang", ["en", "ja"])
+@pytest.mark.parametrize(("lang", "theme"), [("en", "light"), ("ja", "dark")])
 @pytest.mark.parametrize("path", PAGES)
-def test_a_cold_deep_link_opens_its_page(watched: Watched, path: str, lang: str) -> None:
+def test_a_cold_deep_link_opens_its_page(
+    watched: Watched, path: str, lang: str, theme: Literal["light", "dark"]
+) -> None:
     """The first visit of a fresh server is a link to a page: frame, page and language are right."""
     page = watched.page
+    page.emulate_media(color_scheme=theme)
     watched.open(f"{path}?lang={lang}")
     expect(page.locator("html")).to_have_attribute("lang", lang)
     expect(page.get_by_role("radio", name="日本語")).to_be_visible()

@@ -120,6 +120,13 @@ def test_the_heatmap_marks_the_busiest_and_the_unused() -> None:
     assert {a.text for a in figure.layout.annotations} == {"2.0×", "1.5×", "0"}
 
 
+def test_experts_that_were_not_recorded_keep_their_place() -> None:
+    """A recorded token holds only some experts; the axis still shows all of them in order."""
+    figure = decision.token_scores(TOKEN[TOKEN["expert_id"] == 1], n_experts=16)
+    assert tuple(figure.layout.xaxis.range) == (-0.6, 15.6)
+    assert list(figure.data[0].x) == [1]
+
+
 def test_foreign_text_cannot_bring_markup_into_a_figure() -> None:
     """A domain named <b>shop</b> is shown with its angle brackets."""
     assert plain("<a href='x'>y</a> & z") == "&lt;a href='x'&gt;y&lt;/a&gt; &amp; z"

@@ -188,7 +188,7 @@ def test_a_model_card_counts_only_for_its_own_model(tmp_path: Path) -> None:
     """The accuracy of another model, or a broken card, supports nothing."""
     (tmp_path / "heads").mkdir()
     (tmp_path / "config.json").write_text('{"name": "m"}', encoding="utf-8")
-    card = {"name": "spam", "accuracy": {"dense": 0.9, "0.5": 0.8}, "n_test": 50}
+    card = {"name": "spam", "accuracy": {"dense": 0.9, "0.5": 0.8, "top-k": 0.7}, "n_test": 50}
     (tmp_path / "heads" / "spam.json").write_text(json.dumps(card), encoding="utf-8")
     assert data.head_cards(tmp_path, "m") == {"spam": ({"dense": 0.9, "0.5": 0.8}, 50)}
     assert data.head_cards(tmp_path, "other") == {}

@@ -1,0 +1,51 @@
+"""The frame around every page: page settings, language, navigation. Streamlit's main script.
+
+It must not lie beside a folder named pages/ (see app.py).
+"""
+
+import streamlit as st
+
+from moe_core.dashboard import document, style
+from moe_core.dashboard.context import LANGUAGE_KEY, PAGES, page_context
+from moe_core.dashboard.i18n import LANGUAGES
+
+ICON = PAGES.parent / "moe_core" / "dashboard" / "icon.png"
+
+ctx = page_context()
+t = ctx.t
+st.set_page_config(
+    page_title="RouteLens",
+    page_icon=str(ICON),
+    layout="wide",
+    menu_items={"About": t("RouteLens shows, explains and audits what a sparse mixture-of-experts model decides.")},
+)
+st.html(style.style_sheet(dark=ctx.dark))
+document.set_language(ctx.lang)
+
+page = st.navigation(
+    [
+        st.Page(PAGES / "overview.py", title=t("Overview"), icon=":material/insights:", url_path="home", default=True),
+        st.Page(PAGES / "live.py", title=t("Live inference"), icon=":material/bolt:", url_path="live"),
+        st.Page(PAGES / "load_balance.py", title=t("Load balance"), icon=":material/balance:", url_path="load_balance"),
+        st.Page(PAGES / "audit_log.py", title=t("Audit log"), icon=":material/fact_check:", url_path="audit_log"),
+        # the default page's address is "/": without this one, a link to /overview would say "Page not found"
+        st.Page(PAGES / "overview.py", title=t("Overview"), url_path="overview", visibility="hidden"),
+    ],
+    position="top",
+)
+
+# `bind="query-params"` would put the label (?lang=日本語) into the link, and drop it where it is the default
+st.session_state[LANGUAGE_KEY] = ctx.lang
+if st.query_params.get(LANGUAGE_KEY) != ctx.lang:
+    st.query_params[LANGUAGE_KEY] = ctx.lang
+with st.container(key="frame_language", width="content"):
+    st.segmented_control(
+        t("Language"),
+        list(LANGUAGES),
+        required=True,
+        format_func=LANGUAGES.__getitem__,
+        key=LANGUAGE_KEY,
+        label_visibility="collapsed",
+    )
+
+page.run()
