@@ -30,6 +30,7 @@ class Palette:
     ink: str
     muted: str
     primary: str
+    on_primary: str
     adaptive: str
     dense: str
     accent: str
@@ -46,6 +47,7 @@ LIGHT = Palette(
     ink="#14202E",
     muted="#4A5868",
     primary="#0B5CAD",
+    on_primary="#FFFFFF",
     adaptive="#0072B2",
     dense="#A95503",
     accent="#009E73",
@@ -62,6 +64,7 @@ DARK = Palette(
     ink="#E8EEF5",
     muted="#A9B7C6",
     primary="#5AB0F2",
+    on_primary="#0E141B",
     adaptive="#56B4E9",
     dense="#F0A34A",
     accent="#3CC59B",

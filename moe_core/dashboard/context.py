@@ -9,6 +9,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from moe_core.dashboard.document import is_dark
 from moe_core.dashboard.i18n import Translate, choose_language, translator
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,6 +47,4 @@ def language() -> str:
 def page_context() -> PageContext:
     """Language, theme and folders of this rerun."""
     lang = language()
-    return PageContext(
-        lang=lang, t=translator(lang), dark=st.context.theme.type == "dark", store=store_dir(), model=model_dir()
-    )
+    return PageContext(lang=lang, t=translator(lang), dark=is_dark(), store=store_dir(), model=model_dir())

@@ -6,21 +6,21 @@ It must not lie beside a folder named pages/ (see app.py).
 import streamlit as st
 
 from moe_core.dashboard import document, style
-from moe_core.dashboard.context import LANGUAGE_KEY, PAGES, page_context
-from moe_core.dashboard.i18n import LANGUAGES
+from moe_core.dashboard.context import LANGUAGE_KEY, PAGES, language
+from moe_core.dashboard.i18n import LANGUAGES, translator
 
 ICON = PAGES.parent / "moe_core" / "dashboard" / "icon.png"
 
-ctx = page_context()
-t = ctx.t
+lang = language()
+t = translator(lang)
 st.set_page_config(
     page_title="RouteLens",
     page_icon=str(ICON),
     layout="wide",
     menu_items={"About": t("RouteLens shows, explains and audits what a sparse mixture-of-experts model decides.")},
 )
-st.html(style.style_sheet(dark=ctx.dark))
-document.set_language(ctx.lang)
+document.sync(lang)
+st.html(style.style_sheet())
 
 page = st.navigation(
     [
@@ -35,9 +35,9 @@ page = st.navigation(
 )
 
 # `bind="query-params"` would put the label (?lang=日本語) into the link, and drop it where it is the default
-st.session_state[LANGUAGE_KEY] = ctx.lang
-if st.query_params.get(LANGUAGE_KEY) != ctx.lang:
-    st.query_params[LANGUAGE_KEY] = ctx.lang
+st.session_state[LANGUAGE_KEY] = lang
+if st.query_params.get(LANGUAGE_KEY) != lang:
+    st.query_params[LANGUAGE_KEY] = lang
 with st.container(key="frame_language", width="content"):
     st.segmented_control(
         t("Language"),

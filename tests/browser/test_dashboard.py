@@ -85,6 +85,23 @@ def test_the_language_switch_keeps_the_page(watched: Watched) -> None:
     expect(page.locator("h1")).to_contain_text("記録")
 
 
+def test_a_change_of_theme_reaches_cards_and_charts(server: Server, watched: Watched) -> None:
+    """The visitor changes the theme while the page is open: cards at once, charts with the next run."""
+    infer(server.store, TEXT)
+    page = watched.page
+    page.emulate_media(color_scheme="light")
+    watched.open("overview?lang=en")
+    card = page.locator(".st-key-card_overview_load")
+    tick = page.locator(".js-plotly-plot .xtick text").first
+    expect(card).to_have_css("background-color", "rgb(255, 255, 255)")
+    expect(tick).to_have_css("fill", "rgb(74, 88, 104)")
+    page.emulate_media(color_scheme="dark")
+    expect(card).to_have_css("background-color", "rgb(22, 31, 42)")
+    expect(tick).to_have_css("fill", "rgb(169, 183, 198)", timeout=20_000)
+    page.emulate_media(color_scheme="light")
+    expect(tick).to_have_css("fill", "rgb(74, 88, 104)", timeout=20_000)
+
+
 def test_foreign_text_is_shown_as_text_on_every_page(server: Server, watched: Watched, tmp_path: Path) -> None:
     """Markup in texts and domain names stays text: nothing runs, nothing is fetched, no picture appears."""
     source = tmp_path / "hostile.jsonl"

@@ -40,9 +40,10 @@ function luminance([r, g, b]) {
   return 0.2126 * lin[0] + 0.7152 * lin[1] + 0.0722 * lin[2]
 }
 
+// black or white: one of the two reaches a contrast of 4.5 on every colour; a softer black would not
 function readableOn(colour) {
   const y = luminance(colour)
-  return (y + 0.05) / (0.0063 + 0.05) >= 1.05 / (y + 0.05) ? '#0E141B' : '#FFFFFF'
+  return (y + 0.05) / 0.05 >= 1.05 / (y + 0.05) ? '#000000' : '#FFFFFF'
 }
 
 function element(tag, className) {

@@ -163,3 +163,4 @@ def test_text_colours_reach_wcag_aa_on_their_backgrounds(colours: Any) -> None:
     for name in ("ink", "muted", "primary", "adaptive", "dense"):
         for background in (colours.background, colours.card):
             assert contrast(getattr(colours, name), background) >= 4.5, name
+    assert contrast(colours.on_primary, colours.primary) >= 4.5

@@ -1,0 +1,78 @@
+"""How much each layer should run: one factor per layer on all its thresholds, by coordinate search.
+
+Training draws thresholds that are alike in all layers, but layers differ in how much an expert matters to the
+embedding. The search moves one layer's factor at a time and keeps what raises
+
+    sum over two settings of  (mean cosine to dense) - price x (share of the expert compute)
+
+where the price is the slope of the dial at that setting: a layer gets compute where it buys more cosine than elsewhere.
+The factors become part of the experts' learned threshold offsets. Texts are training texts, not the held-out ones.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from moe_core.model.calibration import measure
+from moe_core.model.encoder import Encoder, PackedTexts, pack, pool
+from moe_core.model.split import expert_layers
+from moe_core.records import StepReport
+
+STEPS = (0.24, 0.12)  # changes of the log factor tried, coarse to fine
+BOUND = 0.7
+
+
+@torch.inference_mode()
+def tune_layer_factors(
+    student: Encoder, dense: Encoder, token_ids: Sequence[Sequence[int]], taus: Sequence[float], *, sweeps: int = 2
+) -> Iterator[StepReport]:
+    """Changes the students' threshold offsets in place; one report per sweep with objective and factors."""
+    place = sorted(range(len(token_ids)), key=lambda i: len(token_ids[i]))
+    batches = [pack([token_ids[i] for i in place[start : start + 64]]) for start in range(0, len(place), 64)]
+    targets = [pool(dense(packed)[0], packed) for packed in batches]
+    prices = [_slope(student, batches, targets, tau) for tau in taus]
+    offsets = [block.router.threshold_offset_E for block in expert_layers(student)]
+    factors = [0.0] * len(offsets)
+    best = _objective(student, batches, targets, taus, prices)
+    for sweep in range(sweeps * len(STEPS)):
+        step = STEPS[min(sweep // sweeps, len(STEPS) - 1)]
+        for layer, offset_E in enumerate(offsets):
+            for change in (step, -step):
+                if abs(factors[layer] + change) > BOUND:
+                    continue
+                offset_E += change
+                value = _objective(student, batches, targets, taus, prices)
+                if value > best:
+                    best, factors[layer] = value, factors[layer] + change
+                    break
+                offset_E -= change
+        yield StepReport(step=sweep, values={"objective": best, **{f"layer_{i}": f for i, f in enumerate(factors)}})
+
+
+def _points(
+    student: Encoder, batches: Sequence[PackedTexts], targets: Sequence[Tensor], tau: float
+) -> tuple[float, float]:
+    names = [[""] * len(packed.lengths_B) for packed in batches]
+    point = measure(student, batches, targets, names, tau)
+    return point.budget, point.cosine
+
+
+def _slope(student: Encoder, batches: Sequence[PackedTexts], targets: Sequence[Tensor], tau: float) -> float:
+    """Cosine bought per unit of share around `tau`."""
+    (more, high), (less, low) = (_points(student, batches, targets, tau * f) for f in (0.85, 1.15))
+    return (high - low) / (more - less)
+
+
+def _objective(
+    student: Encoder,
+    batches: Sequence[PackedTexts],
+    targets: Sequence[Tensor],
+    taus: Sequence[float],
+    prices: Sequence[float],
+) -> float:
+    total = 0.0
+    for tau, price in zip(taus, prices, strict=True):
+        share, cosine = _points(student, batches, targets, tau)
+        total += cosine - price * share
+    return total
