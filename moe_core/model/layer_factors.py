@@ -25,12 +25,14 @@ BOUND = 0.7
 
 @torch.inference_mode()
 def tune_layer_factors(
-    student: Encoder, dense: Encoder, token_ids: Sequence[Sequence[int]], taus: Sequence[float], *, sweeps: int = 2
+    student: Encoder, dense: Encoder, token_ids: Sequence[Sequence[int]], shares: Sequence[float], *, sweeps: int = 2
 ) -> Iterator[StepReport]:
-    """Changes the students' threshold offsets in place; one report per sweep with objective and factors."""
+    """Changes the student's threshold offsets in place for settings that run about `shares` of the experts;
+    one report per sweep with objective and factors."""
     place = sorted(range(len(token_ids)), key=lambda i: len(token_ids[i]))
     batches = [pack([token_ids[i] for i in place[start : start + 64]]) for start in range(0, len(place), 64)]
     targets = [pool(dense(packed)[0], packed) for packed in batches]
+    taus = [_tau_at(student, batches, targets, share) for share in shares]
     prices = [_slope(student, batches, targets, tau) for tau in taus]
     offsets = [block.router.threshold_offset_E for block in expert_layers(student)]
     factors = [0.0] * len(offsets)
@@ -56,6 +58,15 @@ def _points(
     names = [[""] * len(packed.lengths_B) for packed in batches]
     point = measure(student, batches, targets, names, tau)
     return point.budget, point.cosine
+
+
+def _tau_at(student: Encoder, batches: Sequence[PackedTexts], targets: Sequence[Tensor], share: float) -> float:
+    """Threshold that runs about `share` of the experts, by bisection."""
+    low, high = 0.0, 0.97
+    for _ in range(8):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _points(student, batches, targets, middle)[0] > share else (low, middle)
+    return (low + high) / 2
 
 
 def _slope(student: Encoder, batches: Sequence[PackedTexts], targets: Sequence[Tensor], tau: float) -> float:

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,8 +14,9 @@ from moe_core.model import checkpoint
 from moe_core.model.base import installed_base, load_base
 from moe_core.model.calibration import Calibration, calibrate, calibration_document
 from moe_core.model.encoder import Encoder, EncoderLayer
+from moe_core.model.layer_factors import tune_layer_factors
 from moe_core.model.split import neuron_order, split_into_experts
-from moe_core.model.text_batches import tokenize_corpus
+from moe_core.model.text_batches import TokenizedTexts, tokenize_corpus
 from moe_core.model.tokens import TextTokenizer
 from moe_core.model.training import TrainingConfig, train, warm_start
 from moe_core.records import StepReport
@@ -34,9 +36,21 @@ def train_reference(config: TrainingConfig, state_dir: Path, out: Path) -> Itera
     if not (state_dir / "state.safetensors").is_file():
         yield from warm_start(student, dense, texts, config)
     yield from train(student, dense, texts, config, state_dir)
+    student.eval().requires_grad_(False)
+    yield from tune_layer_factors(student, dense, sample_of_every_domain(texts, 8, config), (0.3, 0.5))
     write_model(out, student, dense, source, config)
     calibration = calibrate_folder(out, Path(config.heldout))
     yield StepReport(step=config.steps, values={f"cosine@{p.budget:.3f}": p.cosine for p in calibration.points})
+
+
+def sample_of_every_domain(texts: TokenizedTexts, n: int, config: TrainingConfig) -> list[list[int]]:
+    """Up to `n` training texts of each domain, drawn with the run's seed."""
+    rng = np.random.default_rng([config.seed, 11])
+    rows = []
+    for domain in range(len(texts.domains)):
+        of_domain = np.flatnonzero(texts.domain_N == domain)
+        rows += rng.choice(of_domain, size=min(n, len(of_domain)), replace=False).tolist()
+    return [texts.text(row, config.batch.max_tokens) for row in rows]
 
 
 def neuron_orders(dense: Encoder, config: TrainingConfig) -> list[Tensor]:

@@ -10,7 +10,8 @@ import torch
 from moe_core.model import losses
 from moe_core.model.controller import BalanceConfig, BalanceController
 from moe_core.model.encoder import Encoder
-from moe_core.model.split import split_into_experts
+from moe_core.model.layer_factors import tune_layer_factors
+from moe_core.model.split import expert_layers, split_into_experts
 from moe_core.model.text_batches import BatchConfig, TokenizedTexts, batches
 from moe_core.model.training import TrainingConfig, draw_thresholds, train, warm_start
 
@@ -127,3 +128,15 @@ def test_the_warm_start_teaches_routers_what_experts_contribute(tiny_dense: Enco
     errors = [r.values["router_regression"] for r in warm_start(student, tiny_dense, corpus(), config)]
     assert sum(errors[-10:]) < 0.6 * sum(errors[:2]) * 5
     assert float(student.layers[0].ffn.mean_ED.detach().abs().sum()) > 0
+
+
+def test_layer_factors_never_make_the_objective_worse(tiny_sparse: Encoder, tiny_dense: Encoder) -> None:
+    """Each sweep keeps only changes that buy more cosine than they cost; offsets move by the reported factors."""
+    before = [block.router.threshold_offset_E.clone() for block in expert_layers(tiny_sparse)]
+    texts = [corpus().text(i, 12) for i in range(40)]
+    reports = list(tune_layer_factors(tiny_sparse, tiny_dense, texts, (0.5,), sweeps=1))
+    objectives = [report.values["objective"] for report in reports]
+    assert objectives == sorted(objectives)
+    for layer, (block, old) in enumerate(zip(expert_layers(tiny_sparse), before, strict=True)):
+        moved = block.router.threshold_offset_E - old
+        assert moved.tolist() == pytest.approx([reports[-1].values[f"layer_{layer}"]] * 4, abs=1e-6)
