@@ -76,16 +76,14 @@ class TrainingConfig:
 
 
 @torch.no_grad()
-def hidden_states(dense: Encoder, texts: PackedTexts) -> list[Tensor]:
-    """Output of every layer of the dense original, hidden_TD each."""
+def dense_layers(dense: Encoder, texts: PackedTexts) -> Iterator[tuple[Tensor, Tensor]]:
+    """For every layer of the dense original: (what its feed-forward block and the router read, its output), TD each."""
     x_TD = dense.embeddings(texts)
-    states = []
     for layer in dense.layers:
         assert isinstance(layer, EncoderLayer)
         a_TD = layer.attend(x_TD, texts.groups)
         x_TD = layer.ffn_norm(a_TD + layer.ffn(a_TD))
-        states.append(x_TD)
-    return states
+        yield a_TD, x_TD
 
 
 @torch.no_grad()
@@ -97,7 +95,7 @@ def warm_start(student: Encoder, dense: Encoder, texts: TokenizedTexts, config: 
     seen = 0
     for _ in range(40):
         packed = pack(next(stream))
-        for block, inputs_TD, total_ED in zip(blocks, ffn_inputs(dense, packed), sums, strict=True):
+        for block, (inputs_TD, _), total_ED in zip(blocks, dense_layers(dense, packed), sums, strict=True):
             hidden_TH = torch.nn.functional.gelu(torch.nn.functional.linear(inputs_TD, block.w1_HD, block.b1_H))
             mean_EF = hidden_TH.sum(dim=0).view(block.n_experts, block.expert_width)
             w2_EFD = block.w2_HD.view(block.n_experts, block.expert_width, -1)
@@ -110,7 +108,7 @@ def warm_start(student: Encoder, dense: Encoder, texts: TokenizedTexts, config: 
         packed = pack(next(stream))
         optimizer.param_groups[0]["lr"] = 3e-3 * (1 - step / config.router_steps)
         total = 0.0
-        for block, inputs_TD in zip(blocks, ffn_inputs(dense, packed), strict=True):
+        for block, (inputs_TD, _) in zip(blocks, dense_layers(dense, packed), strict=True):
             _, norms_TE = block.forward_masked(inputs_TD, torch.ones(len(inputs_TD), block.n_experts))
             if step == 0:
                 block.router.outer.bias.copy_(norms_TE.mean(dim=0).log())
@@ -121,19 +119,6 @@ def warm_start(student: Encoder, dense: Encoder, texts: TokenizedTexts, config: 
         optimizer.step()
         optimizer.zero_grad()
         yield StepReport(step=step, values={"router_regression": total / len(blocks)})
-
-
-@torch.no_grad()
-def ffn_inputs(dense: Encoder, texts: PackedTexts) -> list[Tensor]:
-    """What the feed-forward block (and the router) of every layer reads in the dense original."""
-    x_TD = dense.embeddings(texts)
-    inputs = []
-    for layer in dense.layers:
-        assert isinstance(layer, EncoderLayer)
-        a_TD = layer.attend(x_TD, texts.groups)
-        inputs.append(a_TD)
-        x_TD = layer.ffn_norm(a_TD + layer.ffn(a_TD))
-    return inputs
 
 
 def train(
@@ -187,7 +172,7 @@ def training_loss(
 ) -> tuple[Tensor, dict[str, float]]:
     """Loss of one batch at this step's thresholds, and its parts as plain numbers."""
     objective = config.objective
-    teacher = hidden_states(dense, texts)
+    teacher = [output_TD for _, output_TD in dense_layers(dense, texts)]
     taus = draw_thresholds(config, step)
     n_layers = student.config.n_layers
     terms = {name: torch.zeros(()) for name in ("hidden", "router", "concentration", "imbalance")}
