@@ -128,15 +128,23 @@ def measure(
 
 
 @torch.inference_mode()
+def reference_batches(
+    dense: Encoder, token_ids: Sequence[Sequence[int]], *, size: int = 64
+) -> tuple[list[list[int]], list[PackedTexts], list[Tensor]]:
+    """Texts of similar length in batches of `size`: (their indices, the packed texts, the dense embeddings_BD)."""
+    place = sorted(range(len(token_ids)), key=lambda i: len(token_ids[i]))
+    chunks = [place[i : i + size] for i in range(0, len(place), size)]
+    batches = [pack([token_ids[i] for i in chunk]) for chunk in chunks]
+    return chunks, batches, [pool(dense(packed)[0], packed) for packed in batches]
+
+
+@torch.inference_mode()
 def calibrate(
     student: Encoder, dense: Encoder, token_ids: Sequence[Sequence[int]], domains: Sequence[str], *, n_points: int = 32
 ) -> Calibration:
     """Measures the dial on held-out texts at `n_points` thresholds from 0 to 0.97."""
-    place = sorted(range(len(token_ids)), key=lambda i: len(token_ids[i]))
-    chunks = [place[i : i + 64] for i in range(0, len(place), 64)]
-    batches = [pack([token_ids[i] for i in chunk]) for chunk in chunks]
+    chunks, batches, dense_BD = reference_batches(dense, token_ids)
     names = [[domains[i] for i in chunk] for chunk in chunks]
-    dense_BD = [pool(dense(packed)[0], packed) for packed in batches]
     taus = 0.97 * np.linspace(1.0, 0.0, n_points) ** 1.5
     points = [measure(student, batches, dense_BD, names, float(tau)) for tau in taus]
     rising = [points[-1]]

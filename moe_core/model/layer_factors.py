@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from moe_core.model.calibration import measure
-from moe_core.model.encoder import Encoder, PackedTexts, pack, pool
+from moe_core.model.calibration import measure, reference_batches
+from moe_core.model.encoder import Encoder, PackedTexts
 from moe_core.model.split import expert_layers
 from moe_core.records import StepReport
 
@@ -29,9 +29,7 @@ def tune_layer_factors(
 ) -> Iterator[StepReport]:
     """Changes the student's threshold offsets in place for settings that run about `shares` of the experts;
     one report per sweep with objective and factors."""
-    place = sorted(range(len(token_ids)), key=lambda i: len(token_ids[i]))
-    batches = [pack([token_ids[i] for i in place[start : start + 64]]) for start in range(0, len(place), 64)]
-    targets = [pool(dense(packed)[0], packed) for packed in batches]
+    _, batches, targets = reference_batches(dense, token_ids)
     taus = [_tau_at(student, batches, targets, share) for share in shares]
     prices = [_slope(student, batches, targets, tau) for tau in taus]
     offsets = [block.router.threshold_offset_E for block in expert_layers(student)]

@@ -61,9 +61,3 @@ def _caller_order(
     position_T = texts.position_T.numpy()
     token_T = np.lexsort((position_T, request_T))
     return token_T, request_T[token_T], position_T[token_T]
-
-
-def concatenate(batches: Sequence[RoutingBatch]) -> RoutingBatch:
-    """Several batches as one, in the order given."""
-    fields = RoutingBatch.__slots__
-    return RoutingBatch(**{name: np.concatenate([getattr(batch, name) for batch in batches]) for name in fields})
