@@ -13,6 +13,7 @@ import streamlit as st
 
 from moe_core.analysis import load_balance, overview
 from moe_core.analysis.message import Message
+from moe_core.analysis.statements import Statement, statements
 from moe_core.dashboard import model_queries, resources
 from moe_core.dashboard.context import PageContext
 from moe_core.log import queries
@@ -44,7 +45,7 @@ class Overview:
     cost: overview.Cost
     agreement: overview.Agreement | None
     agreements: pd.DataFrame
-    statements: list[overview.Statement]
+    statements: list[Statement]
     experts: pd.DataFrame
     balance: load_balance.BalanceSummary | None
     active: pd.DataFrame
@@ -185,7 +186,7 @@ def _overview(store: str, version: int, model_dir: str) -> Overview | None:
         cost=cost,
         agreement=overview.worst_agreement(agreements),
         agreements=overview.agreement_frame(agreements),
-        statements=overview.statements(cost, overview.spread(histogram, model.n_experts), agreements, cards),
+        statements=statements(cost, overview.spread(histogram, model.n_experts), agreements, cards),
         experts=experts,
         balance=load_balance.summarise(experts, layers),
         active=overview.active_shares(histogram),

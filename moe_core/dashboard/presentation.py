@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from moe_core.analysis.overview import Statement
+from moe_core.analysis.statements import Statement
 from moe_core.charts import overview
 from moe_core.dashboard import widgets
 from moe_core.dashboard.context import PageContext

@@ -7,7 +7,6 @@ from moe_core.analysis.overview import (
     Accuracy,
     Agreement,
     Cost,
-    Statement,
     accuracies,
     active_shares,
     agreement_by_budget,
@@ -15,12 +14,15 @@ from moe_core.analysis.overview import (
     cost,
     finding,
     spread,
+    worst_accuracy,
+    worst_agreement,
+)
+from moe_core.analysis.statements import (
+    Statement,
     statement_cost,
     statement_focus,
     statement_rollout,
     statements,
-    worst_accuracy,
-    worst_agreement,
 )
 
 EMPTY_SETTINGS = pd.DataFrame(columns=["mode", "budget", "requests", "tokens", "active_tokens", "flops", "flops_dense"])
