@@ -20,9 +20,11 @@ from torch import Tensor
 from moe_core.errors import CheckpointError
 from moe_core.model.compression import pack24, pack_delta, unpack24, unpack_delta
 from moe_core.model.encoder import Encoder, EncoderConfig
+from moe_core.model.narrow import narrowed
 
 FORMAT_VERSION = 1
 PICKLE_SUFFIXES = {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".npy", ".npz"}
+MEASUREMENTS = "evaluation.json"  # what was measured on the model; decides no answer
 SMALL = 4096  # tensors below this many values are stored as they are
 
 
@@ -39,19 +41,38 @@ def save_dense(folder: Path, dense: Encoder) -> None:
 
 def save_adapted(folder: Path, student: Encoder, dense: Encoder, orders_LH: list[Tensor]) -> None:
     """Writes model.safetensors. `orders_LH`: for each layer, the original's neurons sorted by expert."""
-    original = dense.state_dict()
+    state = student.state_dict()
+    original = narrowed_original(dense.state_dict(), state, student.config)
     tensors: dict[str, Tensor] = {}
     for layer, order_H in enumerate(orders_LH):
         tensors[f"layers.{layer}.neuron_order"] = order_H.to(torch.int32)
-    for name, value in student.state_dict().items():
+    for name, value in state.items():
         if name.startswith("embeddings."):
             continue
-        if name in original and value.numel() >= SMALL:
+        if name.endswith("_map_AKW"):
+            tensors[name] = value.half()
+        elif name in original and value.numel() >= SMALL:
             base = reordered(name, original[name], orders_LH)
             tensors[f"{name}.delta"], tensors[f"{name}.scale"] = pack_delta(value, base)
         else:
             tensors[name] = value.contiguous()
     save_file(tensors, folder / "model.safetensors")
+
+
+def narrowed_original(
+    original: dict[str, Tensor], maps: dict[str, Tensor], sizes: EncoderConfig
+) -> dict[str, Tensor]:
+    """The original's tensors with the query and key maps among `maps` applied, to which differences are stored."""
+    if not sizes.qk_width:
+        return original
+    result = dict(original)
+    for layer in range(sizes.n_layers):
+        name = f"layers.{layer}.attention."
+        query_map_AKW, key_map_AKW = (maps[f"{name}{kind}_map_AKW"].float() for kind in ("query", "key"))
+        result[f"{name}qkv.weight"], result[f"{name}qkv.bias"] = narrowed(
+            original[f"{name}qkv.weight"], original[f"{name}qkv.bias"], query_map_AKW, key_map_AKW
+        )
+    return result
 
 
 def reordered(name: str, value: Tensor, orders_LH: list[Tensor]) -> Tensor:
@@ -105,9 +126,10 @@ def load_encoders(folder: Path) -> tuple[Encoder, Encoder, dict[str, Any]]:
         sizes = EncoderConfig(**config["encoder"])
     except (KeyError, TypeError) as error:
         raise CheckpointError(f"{folder / 'config.json'} does not describe an encoder ({error}).") from error
-    if min(sizes.n_layers, sizes.d_model, sizes.n_heads, sizes.n_experts) < 1 or sizes.d_hidden % sizes.n_experts:
+    positive = min(sizes.n_layers, sizes.d_model, sizes.n_heads, sizes.n_experts) > 0 <= sizes.qk_width
+    if not positive or sizes.d_hidden % sizes.n_experts or sizes.d_model % sizes.n_heads:
         raise CheckpointError(f"{folder / 'config.json'} has impossible sizes: restore the file.")
-    dense = dataclasses.replace(sizes, n_experts=0).build()
+    dense = dataclasses.replace(sizes, n_experts=0, qk_width=0).build()
     stored = _read_tensors(folder / "dense.safetensors")
     original = {
         name: unpack24(value, stored[f"{name}.low"]) if f"{name}.low" in stored else value
@@ -127,13 +149,14 @@ def _adapted_state(
 ) -> dict[str, Tensor]:
     state = {name: value for name, value in original.items() if name.startswith("embeddings.")}
     try:
+        original = narrowed_original(original, stored, sizes)
         orders_LH = [stored[f"layers.{layer}.neuron_order"] for layer in range(sizes.n_layers)]
         for name, value in stored.items():
             if name.endswith(".delta"):
                 base = name.removesuffix(".delta")
                 state[base] = unpack_delta(reordered(base, original[base], orders_LH), value, stored[f"{base}.scale"])
             elif not name.endswith((".scale", ".neuron_order")):
-                state[name] = value
+                state[name] = value.float() if name.endswith("_map_AKW") else value
     except (KeyError, RuntimeError, IndexError) as error:
         raise CheckpointError(f"{folder / 'model.safetensors'} does not fit its dense original: {error}.") from error
     return state
@@ -165,7 +188,7 @@ def _load_state(module: Encoder, state: dict[str, Tensor], path: Path) -> None:
 def folder_sha256(folder: Path) -> str:
     """One hash of everything that decides an answer: weights, sizes, tokenizer, calibration and heads."""
     digest = hashlib.sha256()
-    for path in sorted(p for p in folder.rglob("*") if p.suffix in (".safetensors", ".json")):
+    for path in sorted(p for p in folder.rglob("*") if p.suffix in (".safetensors", ".json") and p.name != MEASUREMENTS):
         digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()

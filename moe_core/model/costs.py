@@ -7,19 +7,25 @@ pooling and the head cost the same in every mode and are left out too.
 from moe_core.model.encoder import EncoderConfig
 
 
-def shared_flops(config: EncoderConfig, n_tokens: int) -> int:
-    """Attention of one text: projections of every token, and every token against every token."""
-    d = config.d_model
-    return 2 * config.n_layers * (n_tokens * 4 * d * d + 2 * n_tokens * n_tokens * d)
+def attention_flops(config: EncoderConfig, n_tokens: int, query_width: int) -> int:
+    """Attention of one text: projections of every token, and every token against every token.
+
+    `query_width`: width of one query (and key) head, see `narrow.py`.
+    """
+    d, narrow = config.d_model, config.n_heads * query_width
+    per_token = 2 * d * narrow + 2 * d * d  # queries and keys; values and output
+    return 2 * config.n_layers * (n_tokens * per_token + n_tokens * n_tokens * (narrow + d))
 
 
 def dense_flops(config: EncoderConfig, n_tokens: int) -> int:
     """The dense original on one text of n_tokens."""
-    return shared_flops(config, n_tokens) + 2 * config.n_layers * n_tokens * 2 * config.d_model * config.d_hidden
+    attention = attention_flops(config, n_tokens, config.d_model // config.n_heads)
+    return attention + 2 * config.n_layers * n_tokens * 2 * config.d_model * config.d_hidden
 
 
 def routed_flops(config: EncoderConfig, n_tokens: int, n_executed: int) -> int:
     """The adapted model: shared parts, routers, and `n_executed` (token, layer, expert) pairs that really ran."""
     router = config.d_model * config.router_hidden + config.router_hidden * config.n_experts
     expert = 2 * config.d_model * (config.d_hidden // config.n_experts)
-    return shared_flops(config, n_tokens) + 2 * (config.n_layers * n_tokens * router + n_executed * expert)
+    shared = attention_flops(config, n_tokens, config.query_width)
+    return shared + 2 * (config.n_layers * n_tokens * router + n_executed * expert)

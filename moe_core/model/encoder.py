@@ -31,6 +31,12 @@ class EncoderConfig:
     n_experts: int = 16
     router_hidden: int = 32
     ramp: float = 0.2
+    qk_width: int = 0  # width of a query and key head; 0: d_model / n_heads, as values have
+
+    @property
+    def query_width(self) -> int:
+        """Width of one query (and key) head."""
+        return self.qk_width or self.d_model // self.n_heads
 
     def router(self) -> RouterConfig:
         return RouterConfig(d_model=self.d_model, n_experts=self.n_experts, hidden=self.router_hidden, ramp=self.ramp)
@@ -67,23 +73,40 @@ def pack(token_ids: Sequence[Sequence[int]]) -> PackedTexts:
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention inside each text; query, key and value in one product."""
+    """Multi-head self-attention inside each text; query, key and value in one product.
+
+    Queries and keys may be narrower than values (`narrow.py`): they only decide who looks at whom.
+    query_map_AKW and key_map_AKW (A heads, K narrow width, W width of the original's heads) say how the narrow rows
+    arise from the original's; training moves on from there.
+    """
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
-        self.n_heads = config.n_heads
-        self.qkv = nn.Linear(config.d_model, 3 * config.d_model)
+        self.n_heads, self.query_width = config.n_heads, config.query_width
+        width = config.d_model // config.n_heads
+        self.qkv = nn.Linear(config.d_model, 2 * config.n_heads * self.query_width + config.d_model)
         self.output = nn.Linear(config.d_model, config.d_model)
+        if config.qk_width:
+            self.query_map_AKW: Tensor
+            self.key_map_AKW: Tensor
+            self.register_buffer("query_map_AKW", torch.zeros(config.n_heads, config.qk_width, width))
+            self.register_buffer("key_map_AKW", torch.zeros(config.n_heads, config.qk_width, width))
 
     def forward(self, x_TD: Tensor, groups: Sequence[tuple[int, int]]) -> Tensor:
-        d_model = x_TD.shape[1]
-        qkv_T3D = self.qkv(x_TD)
+        d_model, narrow = x_TD.shape[1], self.n_heads * self.query_width
+        qkv_TP = self.qkv(x_TD)
         mixed = []
         start = 0
         for count, length in groups:
-            part = qkv_T3D[start : start + count * length].view(count, length, 3, self.n_heads, -1)
-            q, k, v = part.permute(2, 0, 3, 1, 4)
-            out = F.scaled_dot_product_attention(q, k, v)
+            part = qkv_TP[start : start + count * length].view(count, length, -1)
+            q, k, v = (
+                projected.view(count, length, self.n_heads, -1).transpose(1, 2)
+                for projected in part.split([narrow, narrow, d_model], dim=2)
+            )
+            if self.training or self.query_width != v.shape[3]:
+                out = torch.softmax(q @ k.transpose(2, 3) * self.query_width**-0.5, dim=3) @ v
+            else:
+                out = F.scaled_dot_product_attention(q, k, v)
             mixed.append(out.transpose(1, 2).reshape(count * length, d_model))
             start += count * length
         result: Tensor = self.output(mixed[0] if len(mixed) == 1 else torch.cat(mixed))

@@ -13,12 +13,14 @@ from torch import Tensor
 from moe_core.model import checkpoint
 from moe_core.model.base import installed_base, load_base
 from moe_core.model.calibration import Calibration, calibrate, calibration_document
-from moe_core.model.encoder import Encoder, EncoderLayer
+from moe_core.model.encoder import Encoder, EncoderLayer, pack
 from moe_core.model.layer_factors import tune_layer_factors
+from moe_core.model.narrow import narrow_query_keys, with_width
 from moe_core.model.split import neuron_order, split_into_experts
 from moe_core.model.text_batches import TokenizedTexts, tokenize_corpus
 from moe_core.model.tokens import TextTokenizer
 from moe_core.model.training import TrainingConfig, train, warm_start
+from moe_core.model.training_state import load_weights
 from moe_core.records import StepReport
 
 
@@ -33,8 +35,16 @@ def train_reference(config: TrainingConfig, state_dir: Path, out: Path) -> Itera
     student = split_into_experts(
         dense, n_experts=config.n_experts, router_hidden=config.router_hidden, ramp=config.ramp, seed=config.seed
     )
-    if not (state_dir / "state.safetensors").is_file():
-        yield from warm_start(student, dense, texts, config)
+    if (state_dir / "state.safetensors").is_file():
+        student = with_width(student, config.qk_width) if config.qk_width else student
+    else:
+        if config.start_from:
+            load_weights(Path(config.start_from), student)
+        else:
+            yield from warm_start(student, dense, texts, config)
+        if config.qk_width:
+            rows = sample_of_every_domain(texts, 16, config)
+            student = narrow_query_keys(student, config.qk_width, [pack(rows[i : i + 32]) for i in range(0, len(rows), 32)])
     yield from train(student, dense, texts, config, state_dir)
     student.eval().requires_grad_(False)
     yield from tune_layer_factors(student, dense, sample_of_every_domain(texts, 8, config), (0.3, 0.5))

@@ -18,6 +18,7 @@ from torch import Tensor
 from moe_core.model import losses
 from moe_core.model.controller import BalanceConfig, BalanceController
 from moe_core.model.encoder import Encoder, EncoderLayer, PackedTexts, pack, pool
+from moe_core.model.gate_gradient import with_gradient
 from moe_core.model.layers import ExpertFeedForward
 from moe_core.model.router import decide
 from moe_core.model.split import expert_layers
@@ -40,6 +41,10 @@ class ObjectiveConfig:
     tau_rise: float = 0.3  # share of the steps over which the largest threshold rises to tau_top
     tau_layer_noise: float = 0.15  # standard deviation of the log threshold between layers
     all_on: float = 0.08  # share of the steps with all experts on
+    lost_expert: float = 0.0  # share of the (step, layer) pairs in which one random expert is not available
+    gate_gradient: bool = False  # the loss also reaches the routers, through the gates (gate_gradient.py)
+    gate_window: float = 0.0
+    norms_every: int = 1  # contributions are measured on every n-th token (routers, concentration, imbalance)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,7 +53,9 @@ class TrainingConfig:
 
     corpus: str = "data/cache/corpus/train.jsonl"
     heldout: str = "data/cache/corpus/heldout.jsonl"
+    start_from: str = ""  # training state whose weights are taken instead of the split original's
     n_experts: int = 16
+    qk_width: int = 0  # width of query and key heads, 0 as in the original
     router_hidden: int = 32
     ramp: float = 0.2
     steps: int = 5000
@@ -125,7 +132,7 @@ def train(
     student: Encoder, dense: Encoder, texts: TokenizedTexts, config: TrainingConfig, state_dir: Path
 ) -> Iterator[StepReport]:
     """Joint training; resumes from `state_dir` if it holds a state, and saves one every `checkpoint_every` steps."""
-    student.embeddings.requires_grad_(False)
+    student.train().embeddings.requires_grad_(False)
     named = [(name, p) for name, p in student.named_parameters() if p.requires_grad]
     routers = [p for name, p in named if ".router." in name]
     others = [p for name, p in named if ".router." not in name]
@@ -162,6 +169,16 @@ def draw_thresholds(config: TrainingConfig, step: int) -> list[float]:
     return [float(min(0.97, tau * math.exp(n))) for n in noise]
 
 
+def draw_available(config: TrainingConfig, step: int, layer: int) -> Tensor | None:
+    """Which experts may run in this step and layer (bool, E); None: all of them."""
+    rng = np.random.default_rng([config.seed, 13, step, layer])
+    if rng.random() >= config.objective.lost_expert:
+        return None
+    available_E = torch.ones(config.n_experts, dtype=torch.bool)
+    available_E[int(rng.integers(config.n_experts))] = False
+    return available_E
+
+
 def training_loss(
     student: Encoder,
     dense: Encoder,
@@ -183,15 +200,21 @@ def training_loss(
         assert isinstance(layer.ffn, ExpertFeedForward)
         a_TD = layer.attend(x_TD, texts.groups)
         logits_TE = layer.ffn.router(a_TD.detach())
-        routing = decide(logits_TE.detach(), layer.ffn.router.thresholds_E(taus[index]), config.ramp)
-        y_TD, norms_TE = layer.ffn.forward_masked(a_TD, routing.gates_TE)
+        available_E = draw_available(config, step, index)
+        thresholds_E = layer.ffn.router.thresholds_E(taus[index])
+        routing = decide(logits_TE.detach(), thresholds_E, config.ramp, available_E)
+        gates_TE = routing.gates_TE
+        if objective.gate_gradient:
+            gates_TE = with_gradient(gates_TE, logits_TE, thresholds_E, config.ramp, objective.gate_window)
+        y_TD, norms_TE = layer.ffn.forward_masked(a_TD, gates_TE, norms_every=objective.norms_every)
         x_TD = layer.ffn_norm((a_TD + y_TD).float())
         weight = 2 * (index + 1) / (n_layers * (n_layers + 1))
         terms["hidden"] = terms["hidden"] + weight * losses.hidden_distance(x_TD, teacher[index].float())
-        terms["router"] = terms["router"] + losses.router_regression(logits_TE, norms_TE) / n_layers
+        terms["router"] = terms["router"] + losses.router_regression(logits_TE[:: objective.norms_every], norms_TE) / n_layers
         terms["concentration"] = terms["concentration"] + losses.concentration(norms_TE) / n_layers
         terms["imbalance"] = terms["imbalance"] + losses.imbalance(norms_TE) / n_layers
-        controller.update(index, routing.gates_TE > 0)
+        if available_E is None:
+            controller.update(index, routing.gates_TE > 0)
         active += float((routing.gates_TE > 0).float().mean()) / n_layers
     distance = losses.embedding_distance(pool(x_TD, texts), pool(teacher[-1].float(), texts))
     loss = objective.embedding * distance + objective.hidden * terms["hidden"] + objective.router * terms["router"]

@@ -9,6 +9,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from moe_core.errors import CheckpointError
+
 Named = list[tuple[str, nn.Parameter]]
 
 
@@ -49,3 +51,14 @@ def load_training_state(
         if f"load/{layer}" in tensors:
             load_E.copy_(tensors[f"load/{layer}"])
     return int(next(float(v) for k, v in tensors.items() if k.startswith("step/")))
+
+
+def load_weights(path: Path, student: nn.Module) -> None:
+    """Takes the weights of another run's state. Raises CheckpointError if there is none or it does not fit."""
+    if not path.is_file():
+        raise CheckpointError(f"There is no training state at {path}: correct `start_from`.")
+    tensors = load_file(path)
+    try:
+        student.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model/")})
+    except RuntimeError as error:
+        raise CheckpointError(f"{path} does not fit this configuration: {str(error).splitlines()[0]}") from error
