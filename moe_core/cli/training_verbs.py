@@ -47,7 +47,7 @@ def train(
 def calibrate(
     heldout: Annotated[Path, typer.Option("--file", help="Held-out JSON lines with `text` and `domain`.")],
     model: ModelOption = None,
-    texts: Annotated[int, typer.Option("--texts", help="How many texts to measure on.")] = 960,
+    texts: Annotated[int, typer.Option("--texts", help="How many texts to measure on.")] = 1920,
     as_json: JsonFlag = False,
 ) -> None:
     """Measure the dial on held-out text and write calibration.json."""

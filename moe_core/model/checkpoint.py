@@ -188,7 +188,8 @@ def _load_state(module: Encoder, state: dict[str, Tensor], path: Path) -> None:
 def folder_sha256(folder: Path) -> str:
     """One hash of everything that decides an answer: weights, sizes, tokenizer, calibration and heads."""
     digest = hashlib.sha256()
-    for path in sorted(p for p in folder.rglob("*") if p.suffix in (".safetensors", ".json") and p.name != MEASUREMENTS):
+    kinds = (".safetensors", ".json")
+    for path in sorted(p for p in folder.rglob("*") if p.suffix in kinds and p.name != MEASUREMENTS):
         digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()

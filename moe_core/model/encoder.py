@@ -77,7 +77,8 @@ class Attention(nn.Module):
 
     Queries and keys may be narrower than values (`narrow.py`): they only decide who looks at whom.
     query_map_AKW and key_map_AKW (A heads, K narrow width, W width of the original's heads) say how the narrow rows
-    arise from the original's; training moves on from there.
+    arise from the original's; training moves on from there. In training and for short texts, plain products are faster
+    than the fused kernel: backward in bfloat16 4 times, narrow heads 1.2 times (measured, one thread).
     """
 
     def __init__(self, config: EncoderConfig) -> None:
@@ -103,10 +104,13 @@ class Attention(nn.Module):
                 projected.view(count, length, self.n_heads, -1).transpose(1, 2)
                 for projected in part.split([narrow, narrow, d_model], dim=2)
             )
-            if self.training or self.query_width != v.shape[3]:
-                out = torch.softmax(q @ k.transpose(2, 3) * self.query_width**-0.5, dim=3) @ v
-            else:
-                out = F.scaled_dot_product_attention(q, k, v)
+            scale, missing = self.query_width**-0.5, v.shape[3] - self.query_width
+            if self.training or (missing and length < 64):
+                out = torch.softmax((q * scale) @ k.transpose(2, 3), dim=3) @ v
+            else:  # the fused kernel wants equal widths: columns of 0 change no score
+                if missing:
+                    q, k = F.pad(q, (0, missing)), F.pad(k, (0, missing))
+                out = F.scaled_dot_product_attention(q, k, v, scale=scale)
             mixed.append(out.transpose(1, 2).reshape(count * length, d_model))
             start += count * length
         result: Tensor = self.output(mixed[0] if len(mixed) == 1 else torch.cat(mixed))

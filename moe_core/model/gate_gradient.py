@@ -22,7 +22,7 @@ def with_gradient(gates_TE: Tensor, logits_TE: Tensor, thresholds_E: Tensor, ram
     surrogate_TE = place_TE / (1 + 2 * window)
     result_TE: Tensor = gates_TE.detach() + surrogate_TE - surrogate_TE.detach()
     if result_TE.requires_grad:
-        result_TE.register_hook(lambda gradient_TE: centred(gradient_TE, inside_TE))
+        result_TE.register_hook(lambda gradient_TE: centred(gradient_TE, inside_TE))  # type: ignore[no-untyped-call]
     return result_TE
 
 

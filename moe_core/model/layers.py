@@ -66,19 +66,19 @@ class ExpertFeedForward(DenseFeedForward):
         base_D = self.b2_D + self.mean_ED.sum(dim=0)
         return base_D.expand(len(x_TD), -1).clone().index_add_(0, token_N, y_ND)
 
-    def forward_masked(self, x_TD: Tensor, gates_TE: Tensor) -> tuple[Tensor, Tensor]:
-        """Training path: all experts are computed, then weighted. Returns (y_TD, norms_TE).
+    def forward_masked(self, x_TD: Tensor, gates_TE: Tensor, *, norms_every: int = 1) -> tuple[Tensor, Tensor]:
+        """Training path: all experts are computed, then weighted. Returns (y_TD, norms_NE).
 
-        norms_TE = norm of (expert output - its mean), computed with the Gram matrix of W2 so that the
-        (T, E, D) outputs are never held in memory. Differentiable in both.
+        norms_NE = norm of (expert output - its mean) for every `norms_every`-th token, computed with the Gram matrix
+        of W2 so that the (T, E, D) outputs are never held in memory. Differentiable in both.
         """
         hidden_TH = F.gelu(F.linear(x_TD, self.w1_HD, self.b1_H))
         hidden_TEF = hidden_TH.view(len(x_TD), self.n_experts, self.expert_width)
         with torch.autocast("cpu", enabled=False):  # squares that nearly cancel need float32
-            squared_TE = self._squared_norms(hidden_TEF.float())
+            squared_NE = self._squared_norms(hidden_TEF[::norms_every].float())
         weighted_TH = (hidden_TEF * gates_TE.unsqueeze(2)).reshape(len(x_TD), -1)
         y_TD = torch.addmm(self.b2_D, weighted_TH, self.w2_HD) + (1 - gates_TE) @ self.mean_ED
-        return y_TD, squared_TE.clamp(min=1e-8).sqrt()
+        return y_TD, squared_NE.clamp(min=1e-8).sqrt()
 
     def _squared_norms(self, hidden_TEF: Tensor) -> Tensor:
         w2_EFD = self.w2_HD.view(self.n_experts, self.expert_width, -1)

@@ -44,7 +44,8 @@ def train_reference(config: TrainingConfig, state_dir: Path, out: Path) -> Itera
             yield from warm_start(student, dense, texts, config)
         if config.qk_width:
             rows = sample_of_every_domain(texts, 16, config)
-            student = narrow_query_keys(student, config.qk_width, [pack(rows[i : i + 32]) for i in range(0, len(rows), 32)])
+            packed = [pack(rows[i : i + 32]) for i in range(0, len(rows), 32)]
+            student = narrow_query_keys(student, config.qk_width, packed)
     yield from train(student, dense, texts, config, state_dir)
     student.eval().requires_grad_(False)
     yield from tune_layer_factors(student, dense, sample_of_every_domain(texts, 8, config), (0.3, 0.5))
@@ -87,7 +88,7 @@ def write_model(out: Path, student: Encoder, dense: Encoder, source: Path, confi
     )  # fmt: skip
 
 
-def calibrate_folder(folder: Path, heldout: Path, *, n_texts: int = 960) -> Calibration:
+def calibrate_folder(folder: Path, heldout: Path, *, n_texts: int = 1920) -> Calibration:
     """Measures the dial of the folder's model on held-out JSON lines (`text`, `domain`) and writes calibration.json.
 
     Texts are taken evenly from all domains, in file order. Raises InputError if there are none.

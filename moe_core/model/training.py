@@ -116,11 +116,11 @@ def warm_start(student: Encoder, dense: Encoder, texts: TokenizedTexts, config: 
         optimizer.param_groups[0]["lr"] = 3e-3 * (1 - step / config.router_steps)
         total = 0.0
         for block, (inputs_TD, _) in zip(blocks, dense_layers(dense, packed), strict=True):
-            _, norms_TE = block.forward_masked(inputs_TD, torch.ones(len(inputs_TD), block.n_experts))
+            _, norms_NE = block.forward_masked(inputs_TD, torch.ones(len(inputs_TD), block.n_experts))
             if step == 0:
-                block.router.outer.bias.copy_(norms_TE.mean(dim=0).log())
+                block.router.outer.bias.copy_(norms_NE.mean(dim=0).log())
             with torch.enable_grad():
-                loss = losses.router_regression(block.router(inputs_TD), norms_TE)
+                loss = losses.router_regression(block.router(inputs_TD), norms_NE)
                 torch.autograd.backward(loss)
             total += float(loss.detach())
         optimizer.step()
@@ -206,13 +206,14 @@ def training_loss(
         gates_TE = routing.gates_TE
         if objective.gate_gradient:
             gates_TE = with_gradient(gates_TE, logits_TE, thresholds_E, config.ramp, objective.gate_window)
-        y_TD, norms_TE = layer.ffn.forward_masked(a_TD, gates_TE, norms_every=objective.norms_every)
+        y_TD, norms_NE = layer.ffn.forward_masked(a_TD, gates_TE, norms_every=objective.norms_every)
         x_TD = layer.ffn_norm((a_TD + y_TD).float())
+        measured_NE = logits_TE[:: objective.norms_every]
         weight = 2 * (index + 1) / (n_layers * (n_layers + 1))
         terms["hidden"] = terms["hidden"] + weight * losses.hidden_distance(x_TD, teacher[index].float())
-        terms["router"] = terms["router"] + losses.router_regression(logits_TE[:: objective.norms_every], norms_TE) / n_layers
-        terms["concentration"] = terms["concentration"] + losses.concentration(norms_TE) / n_layers
-        terms["imbalance"] = terms["imbalance"] + losses.imbalance(norms_TE) / n_layers
+        terms["router"] = terms["router"] + losses.router_regression(measured_NE, norms_NE) / n_layers
+        terms["concentration"] = terms["concentration"] + losses.concentration(norms_NE) / n_layers
+        terms["imbalance"] = terms["imbalance"] + losses.imbalance(norms_NE) / n_layers
         if available_E is None:
             controller.update(index, routing.gates_TE > 0)
         active += float((routing.gates_TE > 0).float().mean()) / n_layers

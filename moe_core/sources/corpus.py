@@ -3,10 +3,11 @@
 Order matters. First 2 % of the documents of each source are chosen as held out (by a hash of
 their names), then repeats are dropped, then every training text that also stands in the held-out
 part or in the test side of a labelled task. So nothing that is measured on was trained on.
+Last come disturbed copies of everyday training texts (`misspell.py`), as people also write.
 """
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,17 @@ from moe_core.sources.documents import READERS, Document
 from moe_core.sources.extract_plain import paragraphs
 from moe_core.sources.extras import Extra, read_extra
 from moe_core.sources.fetch import get_source, open_source
+from moe_core.sources.misspell import misspelt_texts
 from moe_core.sources.passages import Style, normalise, stable_number
 from moe_core.sources.tasks import TASKS, Row, Split, task_rows
 
 HELDOUT_SHARE = 50  # one document in fifty
+MISSPELT = 70_000  # at most as many disturbed texts as there are texts to disturb
 _NO_CAP = 1 << 60
+_EVERYDAY = frozenset(  # kinds of text that people write without an editor
+    ("review_film", "review_product", "editorial", "tweet", "sms", "newsgroup", "news_wire", "mail", "film_dialogue",
+     "dialogue", "question", "everyday")
+)  # fmt: skip
 _TASK_CAPS = {"newsgroups": 12_000_000}  # bytes of JSON lines, some 1.5 times the text
 
 _TASK_DOMAINS = {
@@ -74,12 +81,25 @@ def build_corpus(cache_dir: Path, out_dir: Path, extra: Sequence[Extra] = ()) ->
     train: Counter[str] = Counter()
     sources: Counter[str] = Counter()
     seen_train: set[int] = set()
+    everyday: dict[str, list[str]] = defaultdict(list)
     with (out_dir / "train.jsonl").open("w", encoding="utf-8") as out:
         for part in parts:
             for document, line in _lines(part.train, part.cap_bytes, seen_train, apart):
                 out.write(line)
                 train[document.domain] += 1
                 sources[document.source] += 1
+                if document.domain in _EVERYDAY and len(everyday[document.domain]) < MISSPELT // 8:
+                    everyday[document.domain].append(json.loads(line)["text"])
+        pool = [text for domain in sorted(everyday) for text in everyday[domain]]
+        for text in misspelt_texts(pool, min(MISSPELT, len(pool)), seed=11):
+            key = stable_number(normalise(text))
+            if key in seen_train or key in apart:
+                continue
+            seen_train.add(key)
+            record = {"text": text, "domain": "misspelt", "source": "misspelt", "doc": "misspelt"}
+            out.write(json.dumps(record, ensure_ascii=False) + "\n")
+            train["misspelt"] += 1
+            sources["misspelt"] += 1
     credits = _credits(cache_dir, sources)
     (out_dir / "sources.json").write_text(json.dumps(credits, indent=1), encoding="utf-8")
     return {"train": dict(train), "heldout": dict(heldout), "sources": dict(sources)}
@@ -167,6 +187,8 @@ def _credits(cache_dir: Path, sources: Counter[str]) -> list[dict[str, Any]]:
             entry["package"] = known[name].package
             for key in ("version", "sha256", "licence", "credit", "redistributable"):
                 entry[key] = found[key]
+        elif name == "misspelt":
+            entry["licence"] = "made from the other sources: see theirs"
         else:
             entry["licence"] = "local file: see its own terms"
         entries.append(entry)

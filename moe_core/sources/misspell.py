@@ -15,9 +15,14 @@ NEIGHBOURS = {
 FIGURES = {"a": "4@", "e": "3", "i": "1!", "o": "0", "s": "5$", "t": "7"}
 SHORT = {
     "you": "u", "are": "r", "your": "ur", "please": "pls", "because": "cuz", "people": "ppl", "thanks": "thx",
-    "to": "2", "for": "4", "and": "n", "with": "w/", "don't": "dont", "can't": "cant", "i'm": "im", "it's": "its",
-    "what": "wat", "that": "dat", "going": "goin", "want to": "wanna", "really": "rly", "great": "gr8", "see": "c",
+    "to": "2", "for": "4", "and": "n", "with": "w/", "don't": "dont", "can't": "cant", "i'm": "im",
+    "it's": "its", "what": "wat", "that": "dat", "going": "goin", "really": "rly", "great": "gr8", "see": "c",
 }  # fmt: skip
+FRAMES = (
+    ('He said "', '"'), ('"', '", they told me.'), ("she was like, ", ""), ('Who says "', '" anyway?'),
+    ("it's not true that ", ""), ("I don't think ", ""), ('Nobody should say "', '".'), ("not sure if ", ""),
+    ("> ", ""),
+)  # fmt: skip
 
 
 def misspelt(text: str, rng: random.Random) -> str:
@@ -29,7 +34,7 @@ def misspelt(text: str, rng: random.Random) -> str:
 
 def misspelt_texts(texts: list[str], n: int, seed: int) -> Iterator[str]:
     """`n` disturbed texts made of random ones of `texts`, the longest cut to their first 160 characters."""
-    rng = random.Random(seed)
+    rng = random.Random(seed)  # noqa: S311 - training text, no secret
     for _ in range(n if texts else 0):
         text = rng.choice(texts)
         if len(text) > 160:
@@ -102,9 +107,8 @@ def _tagged(text: str, rng: random.Random) -> str:
 
 
 def _quoted(text: str, rng: random.Random) -> str:
-    said = rng.choice(('He said "{}"', '"{}", they told me.', "she was like, {}", 'Who says "{}" anyway?', "it's not true that {}",
-                       "I don't think {}", 'Nobody should say "{}".', "not sure if {}", "> {}"))  # fmt: skip
-    return said.format(text)
+    before, after = rng.choice(FRAMES)
+    return before + text + after
 
 
 CHANGES = (

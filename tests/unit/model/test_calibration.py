@@ -45,7 +45,7 @@ def test_a_budget_below_the_measured_range_is_refused() -> None:
 def test_calibration_measures_what_really_runs(tiny_sparse: Encoder, tiny_dense: Encoder) -> None:
     """Each point's budget is the counted share of (token, layer, expert) pairs at its threshold; the last one is 1."""
     texts = [[1, 2, 3], [4, 5, 6, 7], [8, 9], [10, 11, 12, 13, 14]]
-    dial = calibrate(tiny_sparse, tiny_dense, texts, ["a", "a", "b", "b"], n_points=9)
+    dial = calibrate(tiny_sparse, tiny_dense, texts, ["a", "a", "b", "b"])
     assert dial.points[-1].budget == 1.0
     assert dial.points[-1].tau == 0.0
     assert [p.budget for p in dial.points] == sorted(p.budget for p in dial.points)
