@@ -59,9 +59,7 @@ def save_adapted(folder: Path, student: Encoder, dense: Encoder, orders_LH: list
     save_file(tensors, folder / "model.safetensors")
 
 
-def narrowed_original(
-    original: dict[str, Tensor], maps: dict[str, Tensor], sizes: EncoderConfig
-) -> dict[str, Tensor]:
+def narrowed_original(original: dict[str, Tensor], maps: dict[str, Tensor], sizes: EncoderConfig) -> dict[str, Tensor]:
     """The original's tensors with the query and key maps among `maps` applied, to which differences are stored."""
     if not sizes.qk_width:
         return original

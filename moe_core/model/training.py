@@ -23,6 +23,7 @@ from moe_core.model.layers import ExpertFeedForward
 from moe_core.model.router import decide
 from moe_core.model.split import expert_layers
 from moe_core.model.text_batches import BatchConfig, TokenizedTexts, batches
+from moe_core.model.training_rules import Rule, choose, draw_level
 from moe_core.model.training_state import load_training_state, save_training_state
 from moe_core.records import StepReport
 
@@ -53,6 +54,7 @@ class TrainingConfig:
 
     corpus: str = "data/cache/corpus/train.jsonl"
     heldout: str = "data/cache/corpus/heldout.jsonl"
+    rule: Rule = "adaptive"  # how experts are chosen; the others are baselines (training_rules.py)
     start_from: str = ""  # training state whose weights are taken instead of the split original's
     n_experts: int = 16
     qk_width: int = 0  # width of query and key heads, 0 as in the original
@@ -191,6 +193,7 @@ def training_loss(
     objective = config.objective
     teacher = [output_TD for _, output_TD in dense_layers(dense, texts)]
     taus = draw_thresholds(config, step)
+    level = draw_level(config.seed, step, config.n_experts, objective.all_on)
     n_layers = student.config.n_layers
     terms = {name: torch.zeros(()) for name in ("hidden", "router", "concentration", "imbalance")}
     active = 0.0
@@ -204,7 +207,9 @@ def training_loss(
         thresholds_E = layer.ffn.router.thresholds_E(taus[index])
         routing = decide(logits_TE.detach(), thresholds_E, config.ramp, available_E)
         gates_TE = routing.gates_TE
-        if objective.gate_gradient:
+        if config.rule != "adaptive":
+            gates_TE = choose(config.rule, logits_TE.detach(), level, config.seed + 64 * step + index)
+        elif objective.gate_gradient:
             gates_TE = with_gradient(gates_TE, logits_TE, thresholds_E, config.ramp, objective.gate_window)
         y_TD, norms_NE = layer.ffn.forward_masked(a_TD, gates_TE, norms_every=objective.norms_every)
         x_TD = layer.ffn_norm((a_TD + y_TD).float())
@@ -214,9 +219,9 @@ def training_loss(
         terms["router"] = terms["router"] + losses.router_regression(measured_NE, norms_NE) / n_layers
         terms["concentration"] = terms["concentration"] + losses.concentration(norms_NE) / n_layers
         terms["imbalance"] = terms["imbalance"] + losses.imbalance(norms_NE) / n_layers
-        if available_E is None:
-            controller.update(index, routing.gates_TE > 0)
-        active += float((routing.gates_TE > 0).float().mean()) / n_layers
+        if available_E is None and config.rule == "adaptive":
+            controller.update(index, gates_TE.detach() > 0)
+        active += float((gates_TE.detach() > 0).float().mean()) / n_layers
     distance = losses.embedding_distance(pool(x_TD, texts), pool(teacher[-1].float(), texts))
     loss = objective.embedding * distance + objective.hidden * terms["hidden"] + objective.router * terms["router"]
     loss = loss + objective.concentration * terms["concentration"] + objective.imbalance * terms["imbalance"]
