@@ -35,6 +35,16 @@ _ENTRIES = (
         source=N_("Counted in the log: active fraction a of each request r, weighted by its tokens T."),
     ),
     MetricInfo(
+        key="points_against_dense",
+        name=N_("Points against dense"),
+        meaning=N_("Accuracy on labelled held-out text minus that of the dense original, in percentage points."),
+        formula=r"100\,(\mathrm{acc}_{b} - \mathrm{acc}_{\mathrm{dense}})",
+        unit=N_("percentage points"),
+        ideal=N_("0: the answers are as often right as those of the dense original."),
+        caveat=N_("A mean over tasks hides the worst task and the worst kind of text; both are shown beside it."),
+        source=N_("Paired on the same texts; interval by bootstrap over texts (`routelens evaluate`)."),
+    ),
+    MetricInfo(
         key="encoder_flops",
         name=N_("Whole-encoder FLOPs"),
         meaning=N_("Floating-point operations of the whole encoder, routers included, against the dense original."),

@@ -149,6 +149,11 @@ def request_trace(ctx: PageContext, request_id: str) -> pd.DataFrame:
     return _request_trace(str(ctx.store), resources.version(ctx.store), request_id)
 
 
+def newest_answers(ctx: PageContext, limit: int) -> pd.DataFrame:
+    """(request_id, text, label, head) the newest adaptive answers of the current model; empty where there are none."""
+    return _newest_answers(str(ctx.store), resources.version(ctx.store), limit)
+
+
 def verify(ctx: PageContext) -> VerifyReport:
     """Check every chain, file and count of the store now; never cached."""
     return verify_store(ctx.store)
@@ -244,6 +249,14 @@ def _request(store: str, version: int, request_id: str) -> pd.Series:
 @st.cache_data(show_spinner=False, max_entries=32)
 def _request_trace(store: str, version: int, request_id: str) -> pd.DataFrame:
     return queries.request_trace(resources.index(Path(store)), request_id)
+
+
+@st.cache_data(show_spinner=False, max_entries=4)
+def _newest_answers(store: str, version: int, limit: int) -> pd.DataFrame:
+    model = newest_model(_runs(store, version))
+    if model is None:
+        return pd.DataFrame(columns=["request_id", "text", "label", "head"])
+    return model_queries.newest_answers(resources.index(Path(store)), model.sha256, limit)
 
 
 def settings_of(model_runs: pd.DataFrame) -> pd.DataFrame:

@@ -27,6 +27,12 @@ page = st.navigation(
         st.Page(PAGES / "overview.py", title=t("Overview"), icon=":material/insights:", url_path="home", default=True),
         st.Page(PAGES / "live.py", title=t("Live inference"), icon=":material/bolt:", url_path="live"),
         st.Page(PAGES / "load_balance.py", title=t("Load balance"), icon=":material/balance:", url_path="load_balance"),
+        st.Page(
+            PAGES / "threshold_tuning.py",
+            title=t("Threshold tuning"),
+            icon=":material/tune:",
+            url_path="threshold_tuning",
+        ),
         st.Page(PAGES / "audit_log.py", title=t("Audit log"), icon=":material/fact_check:", url_path="audit_log"),
         # the default page's address is "/": without this one, a link to /overview would say "Page not found"
         st.Page(PAGES / "overview.py", title=t("Overview"), url_path="overview", visibility="hidden"),

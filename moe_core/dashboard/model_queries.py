@@ -33,6 +33,11 @@ def dense_pairs(index: Index, model_sha256: str) -> pd.DataFrame:
     return index.frame(_sql("dense_pairs"), {"model_sha256": model_sha256})
 
 
+def newest_answers(index: Index, model_sha256: str, limit: int) -> pd.DataFrame:
+    """-> (request_id, text, label, head) the newest adaptive answer to each text, newest first."""
+    return index.frame(_sql("newest_answers"), {"model_sha256": model_sha256, "limit": limit})
+
+
 @cache
 def _sql(name: str) -> str:
     return (_SQL_DIR / f"{name}.sql").read_text(encoding="utf-8")
