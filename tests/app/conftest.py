@@ -94,6 +94,7 @@ def tiny_model(model_dir: Path) -> RoutedModel:
         heads=heads,
         name="tiny",
         sha256="a" * 64,
+        folder=model_dir,
         default_head="sentiment",
     )
 

@@ -7,7 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from moe_core.charts import decision, load_balance, overview
+from moe_core.charts import decision, load_balance, overview, tuning
 from moe_core.charts.theme import CONFIG, DARK, LIGHT, palette, plain
 
 EXPERTS = pd.DataFrame(
@@ -43,11 +43,34 @@ TOKEN = pd.DataFrame(
     }
 )
 
+POINTS = pd.DataFrame(
+    {
+        "rule": ["adaptive", "adaptive", "topk"],
+        "budget": [0.5, 0.25, 0.25],
+        "flops_ratio": [0.6, 0.4, 0.4],
+        "delta": [0.0, -0.5, -2.0],
+        "low": [-0.5, -1.0, -3.0],
+        "high": [0.5, 0.0, -1.0],
+        "n": [100, 100, 100],
+    }
+)
+LAYER_SHARES = pd.DataFrame({"budget": [0.5, 0.5, 0.25], "layer": [0, 1, 0], "active_fraction": [0.4, 0.6, 0.2]})
+HELD_OUT = pd.DataFrame(
+    {"domain": ["<b>sms</b>", "mail"], "n": [9, 9], "active_fraction": [0.3, 0.4], "cosine": [0.9, 1.0]}
+)
+WALL = pd.DataFrame(
+    {"budget": [0.5, 0.25], "regime": ["one", "batch256"], "threads": [1, 1], "ratio_wall_p50": [1.0, 0.5]}
+)
+
 FIGURES: list[tuple[Callable[..., go.Figure], Callable[..., str], pd.DataFrame]] = [
     (load_balance.load_heatmap, load_balance.load_heatmap_alt, EXPERTS),
     (load_balance.load_and_gate, load_balance.load_and_gate_alt, EXPERTS[EXPERTS["layer"] == 0]),
     (load_balance.evenness_by_layer, load_balance.evenness_by_layer_alt, LAYERS),
     (overview.active_experts, overview.active_experts_alt, ACTIVE),
+    (tuning.quality_by_compute, tuning.quality_by_compute_alt, POINTS),
+    (tuning.layers_by_budget, tuning.layers_by_budget_alt, LAYER_SHARES),
+    (tuning.domains_that_pay, tuning.domains_that_pay_alt, HELD_OUT),
+    (tuning.wall_by_budget, tuning.wall_by_budget_alt, WALL),
     (overview.cost_by_domain, overview.cost_by_domain_alt, DOMAINS),
     (overview.agreement_by_budget, overview.agreement_by_budget_alt, AGREEMENT),
     (decision.token_scores, decision.token_scores_alt, TOKEN),
