@@ -48,5 +48,9 @@ train: $(VENV)/.installed-dev
 	$(BIN)/routelens data get corpus
 	$(BIN)/routelens train data/configs/reference.toml --out data/models/mine
 
+# --- times, FLOPs and quality on this machine (about 15 minutes; keep the machine quiet meanwhile) -----------------
+bench: $(VENV)/.installed-run
+	$(BIN)/routelens bench model --markdown docs/benchmarks.md
+
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

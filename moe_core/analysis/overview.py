@@ -84,19 +84,21 @@ def cost(by_setting: pd.DataFrame) -> Cost:
     """by_setting (mode, budget, requests, tokens, active_tokens, flops, flops_dense) one row per setting or finer.
 
     active_tokens = sum of n_tokens x active_fraction. Only adaptive rows count; `budget` of the result is the
-    mean budget asked for, over the requests.
+    mean budget asked for, over the requests that asked for one (a run at thresholds has none).
     """
     rows = by_setting[by_setting["mode"] == ADAPTIVE] if len(by_setting) else by_setting
     requests = int(rows["requests"].sum()) if len(rows) else 0
     if requests == 0:
         return Cost(requests=0, tokens=0, expert_compute=None, encoder_flops=None, budget=None)
     tokens, dense = int(rows["tokens"].sum()), float(rows["flops_dense"].sum())
+    asked = rows[rows["budget"].notna()]
+    budgets, weights = asked["budget"], asked["requests"]
     return Cost(
         requests=requests,
         tokens=tokens,
         expert_compute=float(rows["active_tokens"].sum()) / tokens if tokens else None,
         encoder_flops=float(rows["flops"].sum()) / dense if dense else None,
-        budget=float((rows["budget"] * rows["requests"]).sum()) / requests,
+        budget=float((budgets * weights).sum()) / int(weights.sum()) if len(asked) else None,
     )
 
 

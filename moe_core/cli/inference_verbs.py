@@ -2,31 +2,53 @@
 
 import getpass
 import time
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from moe_core.cli.output import DEFAULT_STORE, JsonFlag, ModelOption, StoreOption, emit, note, table
+from moe_core.cli.infer_output import infer_document, infer_lines
+from moe_core.cli.output import DEFAULT_STORE, JsonFlag, ModelOption, StoreOption, emit, note
+from moe_core.cli.run_options import (
+    DEFAULT_BUDGET,
+    EscalateOption,
+    MaxLossOption,
+    ModeOption,
+    PolicyOption,
+    RunPlan,
+    TruncateFlag,
+    WithoutOption,
+    plan_of_options,
+    plan_of_policy,
+    policy_of,
+)
 from moe_core.errors import InputError
 from moe_core.request_files import TextRow, read_rows
 
 if TYPE_CHECKING:
-    from moe_core.model.requests import Answer, Setting
-    from moe_core.model.session import Session
+    from moe_core.model.reference import RoutedModel
 
 FLUSH_EVERY = 256
-BudgetOption = Annotated[float, typer.Option("--budget", help="Share of the expert compute to spend, above 0 to 1.")]
-ModeOption = Annotated[str, typer.Option("--mode", help="adaptive, dense (the untouched original) or topk.")]
-TruncateFlag = Annotated[bool, typer.Option("--truncate", help="Cut texts longer than the model reads.")]
 
 
 def infer(
     texts: Annotated[list[str] | None, typer.Argument(metavar="[TEXT]...", help="Texts to answer.")] = None,
     file: Annotated[Path | None, typer.Option("--file", help=".txt, .csv, .jsonl, or - for stdin.")] = None,
-    budget: BudgetOption = 0.5,
-    mode: ModeOption = "adaptive",
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            "--budget", metavar="SHARE", show_default=str(DEFAULT_BUDGET),
+            help="Share of the expert compute to spend, above 0 to 1, or auto: the smallest within --max-loss.",
+        ),
+    ] = None,
+    max_loss: MaxLossOption = None,
+    mode: ModeOption = None,
     head: Annotated[str | None, typer.Option("--head", help="Classifier that answers.")] = None,
+    policy: PolicyOption = None,
+    escalate_below: EscalateOption = None,
+    without: WithoutOption = None,
     model: ModelOption = None,
     column: Annotated[str, typer.Option("--column", help="Column or key that holds the text.")] = "text",
     attr: Annotated[list[str] | None, typer.Option("--attr", help="Column to keep as attribute; repeatable.")] = None,
@@ -35,48 +57,98 @@ def infer(
     truncate: TruncateFlag = False,
     store: StoreOption = DEFAULT_STORE,
     as_json: JsonFlag = False,
-) -> None:
+) -> None:  # fmt: skip
     """Answer texts and log every routing decision."""
+    rivals = {"--budget": budget, "--max-loss": max_loss, "--mode": mode, "--escalate-below": escalate_below}
+    followed = policy_of(policy, rivals, head)
+    important = followed.escalation.important if followed is not None and followed.escalation is not None else None
     rows = [TextRow(number=number, text=text) for number, text in enumerate(texts or [], start=1)]
     if file is not None:
-        rows += read_rows(file, column=column, attributes=attr or (), domain=domain)
+        rows += read_rows(file, column=column, attributes=_attributes(file, attr, important), domain=domain)
     if not rows:
         raise InputError("There is no text: give TEXT on the command line or --file.")
-    from moe_core.log.writer import SegmentSink
     from moe_core.model.reference import load_model
 
     routed = load_model(model)
-    setting = _setting(mode, budget, head or routed.default_head, truncate)
-    routed.session(setting)  # refuses a bad setting before the log is opened
-    routed.tokenizer.encode([row.text for row in rows], truncate=truncate)
+    head = head or routed.default_head
+    plan = (
+        plan_of_options(
+            routed, mode=mode, budget=budget, max_loss=max_loss, head=head, without=without,
+            escalate_below=escalate_below, truncate=truncate,
+        ) if followed is None
+        else plan_of_policy(routed, followed, head=head, without=without, truncate=truncate)
+    )  # fmt: skip
+    if plan.choice is not None:
+        note(plan.choice.sentence)
+    document = _run(routed, plan, rows, None if no_log else store)
+    emit(document, infer_lines(document), as_json)
+
+
+def _attributes(file: Path, attr: Sequence[str] | None, important: str | None) -> list[str]:
+    """Columns to keep: those asked for, and the one that the policy's escalation looks at, where there are columns."""
+    kept = list(attr or ())
+    if important is not None and important not in kept and file.suffix.lower() in (".csv", ".jsonl"):
+        kept.append(important)
+    return kept
+
+
+def _run(routed: "RoutedModel", plan: RunPlan, rows: Sequence[TextRow], store: Path | None) -> dict[str, Any]:
+    """Answers all rows. A setting, rule or text that cannot be used is refused before the log is opened."""
+    from moe_core.log.writer import SegmentSink
+    from moe_core.model.escalation import EscalatedAnswer, Escalator
+
     started = time.perf_counter()
-    if no_log:
-        session = routed.session(setting)
-        answers = session.answer(_requests(rows))
-    else:
-        with SegmentSink(store) as sink:
-            session = routed.session(setting, sink, source="infer", actor=_actor())
-            answers = []
-            for start in range(0, len(rows), FLUSH_EVERY):
-                answers += session.answer(_requests(rows[start : start + FLUSH_EVERY]), first_number=start + 1)
+    session = routed.session(plan.setting)
+    escalator = None if plan.escalation is None else Escalator(session, plan.escalation)
+    ready = session.ready(_requests(rows))
+    answers: list[EscalatedAnswer] = []
+    with ExitStack() as opened:
+        if store is not None:
+            sinks = [opened.enter_context(SegmentSink(store))]
+
+            def another() -> SegmentSink:
+                sinks.append(opened.enter_context(SegmentSink(store)))
+                return sinks[-1]
+
+            session = routed.session(plan.setting, sinks[0], source="infer", actor=_actor(), config=plan.config)
+            escalator = None if plan.escalation is None else Escalator(session, plan.escalation, another)
+        step = len(ready) if store is None else FLUSH_EVERY
+        for start in range(0, len(ready), step):
+            part = ready[start : start + step]
+            first = session.answer_ready(part)
+            answers += (
+                [EscalatedAnswer(each, each) for each in first] if escalator is None else escalator.finish(part, first)
+            )
+            if store is None:
+                continue
+            for sink in sinks:
                 sink.flush()
-                if len(rows) > FLUSH_EVERY:
-                    note(f"{session.run.run_id}: {len(answers)} of {len(rows)} requests acknowledged")
+            if len(ready) > FLUSH_EVERY:
+                note(f"{session.run.run_id}: {len(answers)} of {len(ready)} requests acknowledged")
     wall_ms = 1000 * (time.perf_counter() - started)
-    document = _document(session, answers, wall_ms, None if no_log else store)
-    emit(document, _lines(document), as_json)
+    return infer_document(session, escalator, plan, answers, wall_ms, store)
 
 
 def embed(
     file: Annotated[Path, typer.Option("--file", help="One text a line.")],
     out: Annotated[Path, typer.Option("--out", help="Where to write the (N, 384) float32 array, .npy.")],
-    budget: BudgetOption = 0.5,
-    mode: ModeOption = "adaptive",
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            "--budget", metavar="SHARE", show_default=str(DEFAULT_BUDGET),
+            help="Share of the expert compute to spend, above 0 to 1.",
+        ),
+    ] = None,
+    mode: ModeOption = None,
+    policy: PolicyOption = None,
     model: ModelOption = None,
     truncate: TruncateFlag = False,
     as_json: JsonFlag = False,
-) -> None:
+) -> None:  # fmt: skip
     """Write L2-normalised embeddings, one row a line of the file."""
+    followed = policy_of(policy, {"--budget": budget, "--mode": mode})
+    if followed is not None and followed.escalation is not None:
+        raise InputError(f"{policy} escalates doubtful answers, but an embedding is no answer: remove [escalation].")
     rows = read_rows(file)
     for place, row in enumerate(rows, start=1):
         if file.suffix.lower() == ".txt" and row.number != place:
@@ -90,22 +162,20 @@ def embed(
     from moe_core.model.reference import collect, load_model
 
     routed = load_model(model)
-    session = routed.session(_setting(mode, budget, None, truncate))
+    plan = (
+        plan_of_options(
+            routed, mode=mode, budget=budget, max_loss=None, head=None, without=None, escalate_below=None,
+            truncate=truncate,
+        ) if followed is None
+        else plan_of_policy(routed, followed, head=None, without=None, truncate=truncate)
+    )  # fmt: skip
+    session = routed.session(plan.setting)
     result = collect(session.run.run_id, session.answer(_requests(rows)), routed.config)
     np.save(out, result.embeddings, allow_pickle=False)
     document = {"n": len(rows), "active_fraction": result.active_fraction, "flops": result.flops,
                 "flops_dense": result.flops_dense, "out": str(out)}  # fmt: skip
     share = result.flops / result.flops_dense
     emit(document, [f"{len(rows)} embeddings in {out}; {share:.0%} of the dense original's FLOPs"], as_json)
-
-
-def _setting(mode: str, budget: float, head: str | None, truncate: bool) -> "Setting":
-    from moe_core.model.requests import Setting
-    from moe_core.model.router import MODES
-
-    if mode not in MODES:
-        raise InputError(f"Mode {mode!r} is unknown: use one of {', '.join(MODES)}.")
-    return Setting(mode=mode, budget=budget, head=head, truncate=truncate)
 
 
 def _actor() -> str | None:
@@ -116,53 +186,10 @@ def _actor() -> str | None:
         return None
 
 
-def _requests(rows: list[TextRow]) -> list[Any]:
+def _requests(rows: Sequence[TextRow]) -> list[Any]:
     from moe_core.model.requests import TextRequest
 
     return [
         TextRequest(text=row.text, domain=row.domain, attributes=row.attributes, reference_label=row.label)
         for row in rows
-    ]
-
-
-def _document(session: "Session", answers: "list[Answer]", wall_ms: float, store: Path | None) -> dict[str, Any]:
-    n_tokens = sum(a.n_tokens for a in answers)
-    requests = [
-        {
-            "request_id": a.request_id, "label": a.label, "score": a.score, "n_tokens": a.n_tokens,
-            "active_fraction": a.active_fraction, "flops": a.flops, "flops_dense": a.flops_dense,
-            "latency_ms": a.latency_ms, "decisions": a.n_decisions,
-        }
-        for a in answers
-    ]  # fmt: skip
-    totals = {
-        "requests": len(answers),
-        "n_tokens": n_tokens,
-        "decisions": sum(a.n_decisions for a in answers),
-        "active_fraction": sum(a.active_fraction * a.n_tokens for a in answers) / n_tokens,
-        "flops": sum(a.flops for a in answers),
-        "flops_dense": sum(a.flops_dense for a in answers),
-        "wall_ms": wall_ms,
-        "logged": store is not None,
-        "store": None if store is None else str(store),
-    }
-    return {"run_id": session.run.run_id, "mode": session.setting.mode, "budget": session.run.budget,
-            "model": session.run.model, "requests": requests, "totals": totals}  # fmt: skip
-
-
-def _lines(document: dict[str, Any]) -> list[str]:
-    totals = document["totals"]
-    rows = [
-        (r["request_id"], r["label"] or "-", "-" if r["score"] is None else f"{r['score']:.3f}", r["n_tokens"],
-         f"{r['active_fraction']:.2f}", f"{r['flops'] / r['flops_dense']:.0%}", f"{r['latency_ms']:.1f}")
-        for r in document["requests"][:20]
-    ]  # fmt: skip
-    head = ("request", "label", "score", "tokens", "experts used", "FLOPs vs dense", "ms")
-    more = totals["requests"] - len(rows)
-    kept = f"{totals['decisions']:,} decisions in {totals['store']}" if totals["logged"] else "nothing logged"
-    share = totals["flops"] / totals["flops_dense"]
-    return [
-        *table(head, rows),
-        *([f"... and {more} more (use --json for all)"] if more else []),
-        f"{totals['requests']} requests, {share:.0%} of the dense original's FLOPs; {kept}",
     ]

@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from moe_core.cli import data_verbs, inference_verbs, log_verbs, serve_verb, training_verbs
+from moe_core.cli import bench_verb, data_verbs, evaluation_verb, inference_verbs, log_verbs, serve_verb, training_verbs
 from moe_core.cli.output import note
 from moe_core.errors import RouteLensError
 
@@ -25,11 +25,13 @@ app.command("infer")(inference_verbs.infer)
 app.command("embed")(inference_verbs.embed)
 app.command("train")(training_verbs.train)
 app.command("calibrate")(training_verbs.calibrate)
+app.command("evaluate")(evaluation_verb.evaluate)
 app.command("index")(log_verbs.index)
 app.command("verify")(log_verbs.verify)
 app.command("query")(log_verbs.query)
 app.add_typer(training_verbs.head_app, name="head")
 app.add_typer(data_verbs.data_app, name="data")
+app.add_typer(bench_verb.bench_app, name="bench")
 
 
 def main() -> None:

@@ -51,7 +51,7 @@ def save_adapted(folder: Path, student: Encoder, dense: Encoder, orders_LH: list
             continue
         if name.endswith("_map_AKW"):
             tensors[name] = value.half()
-        elif name in original and value.numel() >= SMALL:
+        elif name in original and value.dim() > 1 and value.numel() >= SMALL:
             base = reordered(name, original[name], orders_LH)
             tensors[f"{name}.delta"], tensors[f"{name}.scale"] = pack_delta(value, base)
         else:

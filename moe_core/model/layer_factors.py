@@ -68,9 +68,9 @@ def _tau_at(student: Encoder, batches: Sequence[PackedTexts], targets: Sequence[
 
 
 def _slope(student: Encoder, batches: Sequence[PackedTexts], targets: Sequence[Tensor], tau: float) -> float:
-    """Cosine bought per unit of share around `tau`."""
+    """Cosine bought per unit of share around `tau`; 0 where the share does not move."""
     (more, high), (less, low) = (_points(student, batches, targets, tau * f) for f in (0.85, 1.15))
-    return (high - low) / (more - less)
+    return (high - low) / (more - less) if more - less > 1e-6 else 0.0
 
 
 def _objective(

@@ -15,7 +15,8 @@ def decisions_of(texts: PackedTexts, routings: Sequence[Routing], request_index_
     """One record for every expert that ran, plus one for the best that did not, per token and layer.
 
     `request_index_B[i]` is the number under which the i-th text (caller's order) is handed to the sink.
-    Rank counts by margin: 0 is the expert furthest above its threshold.
+    Rank counts by margin: 0 is the expert furthest above its threshold. A lost expert counts among those that did not
+    run, with the margin it had: above 0 if it would have run.
     """
     logits_LTE = torch.stack([r.logits_TE for r in routings]).numpy()
     margins_LTE = torch.stack([r.margins_TE for r in routings]).numpy()
@@ -37,6 +38,12 @@ def decisions_of(texts: PackedTexts, routings: Sequence[Routing], request_index_
     sum_LT = shifted_LTE.sum(axis=2)
     selected_N = ran_TLE[row_N, layer_N, expert_N]
     floor_N = selected_N & (rank_N == 0) & floor_LT[layer_N, packed_N]
+    flags_N = np.where(floor_N, int(DecisionFlag.FLOOR), 0)
+    for layer, routing in enumerate(routings):
+        if routing.failover_TE is not None:
+            at = np.flatnonzero(layer_N == layer)
+            stands_in = routing.failover_TE.numpy()[packed_N[at], expert_N[at]]
+            flags_N[at[stands_in]] |= int(DecisionFlag.FAILOVER)
     return RoutingBatch(
         request_index_N=request_T[row_N].astype(np.uint32),
         position_N=position_T[row_N].astype(np.uint32),
@@ -48,7 +55,7 @@ def decisions_of(texts: PackedTexts, routings: Sequence[Routing], request_index_
         prob_N=(shifted_LTE[layer_N, packed_N, expert_N] / sum_LT[layer_N, packed_N]).astype(np.float32),
         gate_weight_N=gates_LTE[layer_N, packed_N, expert_N].astype(np.float32),
         margin_N=margins_LTE[layer_N, packed_N, expert_N].astype(np.float32),
-        flags_N=np.where(floor_N, int(DecisionFlag.FLOOR), 0).astype(np.uint8),
+        flags_N=flags_N.astype(np.uint8),
     )
 
 

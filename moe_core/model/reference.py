@@ -38,7 +38,10 @@ class RunOutput:
 
 
 class RoutedModel:
-    """A loaded model folder: the adapted sparse encoder, the dense original, heads, tokenizer and dial."""
+    """A loaded model folder: the adapted sparse encoder, the dense original, heads, tokenizer and dial.
+
+    `folder` is where it was loaded from; what was measured on it lies there too.
+    """
 
     def __init__(
         self,
@@ -50,11 +53,12 @@ class RoutedModel:
         heads: Mapping[str, Head],
         name: str,
         sha256: str,
+        folder: Path,
         default_head: str | None = None,
     ) -> None:
         self.adapted, self.dense, self.tokenizer = adapted, dense, tokenizer
         self.calibration, self.heads, self.name, self.sha256 = calibration, dict(heads), name, sha256
-        self.default_head = default_head
+        self.folder, self.default_head = folder, default_head
 
     @property
     def config(self) -> EncoderConfig:
@@ -127,5 +131,6 @@ def load_model(folder: str | Path | None = None) -> RoutedModel:
         heads=load_heads(path / "heads", adapted.config.d_model),
         name=str(config.get("name", path.name)),
         sha256=folder_sha256(path),
+        folder=path,
         default_head=config.get("default_head"),
     )

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from moe_core.model.router import Mode
+from moe_core.model.tokens import TokenizedText
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,9 +21,22 @@ class TextRequest:
     reference_label: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ReadyRequest:
+    """A request whose text was checked and split into tokens, and its share of the time that took."""
+
+    request: TextRequest
+    tokens: TokenizedText
+    tokenize_ms: float
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Setting:
-    """How to run: `budget` is the share of the expert compute in adaptive and top-k mode, unused in dense mode."""
+    """How to run: `budget` is the share of the expert compute in adaptive and top-k mode, unused in dense mode.
+
+    thresholds_L: common threshold of each layer, used instead of the budget (adaptive mode only); unavailable: pairs
+    (layer, expert_id) that must not run (not in dense mode, which has no experts).
+    """
 
     mode: Mode = "adaptive"
     budget: float = 0.5
@@ -30,12 +44,15 @@ class Setting:
     truncate: bool = False
     keep_traces: bool = False
     batch_tokens: int = 4096
+    thresholds_L: tuple[float, ...] | None = None
+    unavailable: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
     """All routing of one request: scores_LTE, logits_LTE, gates_LTE, margins_LTE float32; thresholds_LTE as compared.
-    gates_LTE is 0 where an expert did not run. floor_LT: the best expert ran below its threshold."""
+    gates_LTE is 0 where an expert did not run. floor_LT: the best expert ran below its threshold.
+    failover_LTE: it ran only because another expert was not available; None if every expert was."""
 
     pieces: list[str]
     is_special: list[bool]
@@ -44,6 +61,7 @@ class Trace:
     thresholds_LTE: NDArray[np.float32]
     gates_LTE: NDArray[np.float32]
     floor_LT: NDArray[np.bool_]
+    failover_LTE: NDArray[np.bool_] | None = None
 
     @property
     def margins_LTE(self) -> NDArray[np.float32]:

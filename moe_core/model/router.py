@@ -53,6 +53,7 @@ class Routing:
     thresholds_E: Tensor
     gates_TE: Tensor
     floor_T: Tensor
+    failover_TE: Tensor | None = None
 
     @property
     def margins_TE(self) -> Tensor:
@@ -94,28 +95,43 @@ def relative_scores(logits_TE: Tensor) -> Tensor:
 def decide(logits_TE: Tensor, thresholds_E: Tensor, ramp: float, available_E: Tensor | None = None) -> Routing:
     """Adaptive routing: every expert whose score passes its threshold, and always the one with the largest margin.
 
-    `available_E` (bool) marks experts that may run; a missing one can neither pass nor be the floor.
+    `available_E` (bool) marks experts that may run; a missing one can neither pass nor be the floor. Where the largest
+    margin is that of a missing expert and nobody else passed, the floor that runs instead is a failover.
     """
     scores_TE = relative_scores(logits_TE)
     margins_TE = scores_TE - thresholds_E
     gates_TE = (margins_TE / (ramp * thresholds_E).clamp(min=1e-9)).clamp(0.0, 1.0)
-    if available_E is not None:
+    if available_E is None:
+        best_T1 = margins_TE.argmax(dim=1, keepdim=True)
+    else:
+        wanted_T = margins_TE.argmax(dim=1)
         margins_TE = margins_TE.masked_fill(~available_E, float("-inf"))
         gates_TE = gates_TE.masked_fill(~available_E, 0.0)
-    best_T1 = margins_TE.argmax(dim=1, keepdim=True)
+        best_T1 = margins_TE.argmax(dim=1, keepdim=True)
     gates_TE = gates_TE.scatter(1, best_T1, 1.0)
     floor_T = margins_TE.gather(1, best_T1).squeeze(1) <= 0
-    return Routing(logits_TE, scores_TE, thresholds_E, gates_TE, floor_T)
+    if available_E is None:
+        return Routing(logits_TE, scores_TE, thresholds_E, gates_TE, floor_T)
+    replaced_T1 = (floor_T & ~available_E[wanted_T]).unsqueeze(1)
+    failover_TE = torch.zeros_like(gates_TE, dtype=torch.bool).scatter(1, best_T1, replaced_T1)
+    return Routing(logits_TE, scores_TE, thresholds_E, gates_TE, floor_T, failover_TE)
 
 
-def decide_top_k(logits_TE: Tensor, k: int) -> Routing:
-    """Fixed routing, the field's common baseline: the k experts with the largest scores, gate weight 1."""
+def decide_top_k(logits_TE: Tensor, k: int, available_E: Tensor | None = None) -> Routing:
+    """Fixed routing, the field's common baseline: the k experts with the largest scores, gate weight 1.
+
+    Of missing experts (`available_E` False) none runs: the next ones in order do, as failover. All that are left run
+    if they are fewer than k.
+    """
     scores_TE = relative_scores(logits_TE)
-    n_experts = scores_TE.shape[1]
-    order_TE = scores_TE.argsort(dim=1, descending=True, stable=True)
-    gates_TE = torch.zeros_like(scores_TE).scatter(1, order_TE[:, :k], 1.0)
-    first_loser_T1 = (
-        scores_TE.gather(1, order_TE[:, k : k + 1]) if k < n_experts else torch.zeros_like(scores_TE[:, :1])
-    )
+    n_left = scores_TE.shape[1] if available_E is None else int(available_E.sum())
+    left_TE = scores_TE if available_E is None else scores_TE.masked_fill(~available_E, float("-inf"))
+    order_TE = left_TE.argsort(dim=1, descending=True, stable=True)
+    gates_TE = torch.zeros_like(scores_TE).scatter(1, order_TE[:, : min(k, n_left)], 1.0)
+    first_loser_T1 = scores_TE.gather(1, order_TE[:, k : k + 1]) if k < n_left else torch.zeros_like(scores_TE[:, :1])
     floor_T = torch.zeros(len(scores_TE), dtype=torch.bool)
-    return Routing(logits_TE, scores_TE, first_loser_T1.expand_as(scores_TE), gates_TE, floor_T)
+    failover_TE = None
+    if available_E is not None:
+        wanted_TK = scores_TE.argsort(dim=1, descending=True, stable=True)[:, :k]
+        failover_TE = (gates_TE > 0).scatter(1, wanted_TK, False)
+    return Routing(logits_TE, scores_TE, first_loser_T1.expand_as(scores_TE), gates_TE, floor_T, failover_TE)

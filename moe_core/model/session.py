@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from moe_core.errors import InputError
 from moe_core.model import costs
 from moe_core.model.calibration import check_budget, thresholds_LE
 from moe_core.model.encoder import PackedTexts, pack, pool
+from moe_core.model.lost_experts import available_LE, expert_name
+from moe_core.model.policy import check_thresholds
 from moe_core.model.recording import decisions_of
-from moe_core.model.requests import Answer, Setting, TextRequest, Trace
+from moe_core.model.requests import Answer, ReadyRequest, Setting, TextRequest, Trace
 from moe_core.model.router import MODES, Routing, decide, decide_top_k
 from moe_core.model.tokens import TokenizedText
 from moe_core.records import RequestRecord, RoutingBatch, RoutingSink, RunRecord
@@ -48,10 +51,9 @@ class Session:
         self.model, self.setting, self.sink, self.actor = model, setting, sink, actor
         self.head = model.head(setting.head) if setting.head is not None else None
         sizes = model.config
-        if setting.mode != "dense":
-            check_budget(setting.budget)
-        tau = model.calibration.tau(setting.budget) if setting.mode == "adaptive" else 0.0
-        self.thresholds = thresholds_LE(model.adapted, [tau] * sizes.n_layers)
+        tau_L = self._tau_L()
+        self.thresholds = thresholds_LE(model.adapted, tau_L)
+        self.available = self._available()
         self.top_k = max(1, round(setting.budget * sizes.n_experts))
         self._count = 0
         now = datetime.now(UTC)
@@ -64,8 +66,8 @@ class Session:
             n_layers=sizes.n_layers,
             n_experts=sizes.n_experts,
             mode=setting.mode,
-            budget=None if setting.mode == "dense" else setting.budget,
-            config={"setting": asdict(setting), **self._routing_config(tau), **(config or {})},
+            budget=None if setting.mode == "dense" or setting.thresholds_L is not None else setting.budget,
+            config={"setting": asdict(setting), **self._routing_config(tau_L), **(config or {})},
             software={
                 "torch": version("torch"),
                 "python": platform.python_version(),
@@ -75,35 +77,62 @@ class Session:
         if sink is not None:
             sink.begin_run(self.run)
 
-    def _routing_config(self, tau: float) -> dict[str, Any]:
-        if self.setting.mode == "adaptive":
-            return {"tau": tau, "ramp": self.model.config.ramp,
-                    "thresholds_LE": [[round(v, 6) for v in row.tolist()] for row in self.thresholds]}  # fmt: skip
-        return {"top_k": self.top_k} if self.setting.mode == "topk" else {}
+    def _tau_L(self) -> list[float]:
+        """The common threshold of every layer. Raises InputError for a budget or thresholds that cannot be used."""
+        setting, n_layers = self.setting, self.model.config.n_layers
+        if setting.thresholds_L is not None:
+            if setting.mode != "adaptive":
+                raise InputError(f"Thresholds are given, but {setting.mode} mode has none: use adaptive mode.")
+            check_thresholds(setting.thresholds_L, n_layers)
+            return list(setting.thresholds_L)
+        if setting.mode != "dense":
+            check_budget(setting.budget)
+        return [self.model.calibration.tau(setting.budget) if setting.mode == "adaptive" else 0.0] * n_layers
 
-    def answer(self, requests: Sequence[TextRequest], *, first_number: int = 1) -> list[Answer]:
-        """Answers in the order of `requests`; after return everything is handed to the sink (call its `flush`
-        to make it durable). Raises InputError, naming the text, before anything runs."""
+    def _available(self) -> list[torch.Tensor | None]:
+        if self.setting.mode == "dense" and self.setting.unavailable:
+            raise InputError("Unavailable experts are given, but dense mode runs the original, which has no experts.")
+        return available_LE(self.setting.unavailable, self.model.config.n_layers, self.model.config.n_experts)
+
+    def _routing_config(self, tau_L: Sequence[float]) -> dict[str, Any]:
+        lost = {"unavailable": [expert_name(e) for e in self.setting.unavailable]} if self.setting.unavailable else {}
+        if self.setting.mode == "adaptive":
+            return {"tau": tau_L[0] if self.setting.thresholds_L is None else None, "tau_L": list(tau_L),
+                    "ramp": self.model.config.ramp, **lost,
+                    "thresholds_LE": [[round(v, 6) for v in row.tolist()] for row in self.thresholds]}  # fmt: skip
+        return {"top_k": self.top_k, **lost} if self.setting.mode == "topk" else {}
+
+    def ready(self, requests: Sequence[TextRequest], *, first_number: int = 1) -> list[ReadyRequest]:
+        """Checks and tokenizes. Raises InputError, naming the text by its number, for one that cannot be answered."""
         started = time.perf_counter()
         tokenized = self.model.tokenizer.encode(
             [request.text for request in requests], truncate=self.setting.truncate, first_number=first_number
         )
         share_ms = 1000 * (time.perf_counter() - started) / max(1, len(requests))
-        base, self._count = self._count, self._count + len(requests)  # numbers count as the caller does
-        answers: list[Answer | None] = [None] * len(requests)
-        for chunk in self._chunks(tokenized):
+        return [ReadyRequest(*pair, share_ms) for pair in zip(requests, tokenized, strict=True)]
+
+    def answer(self, requests: Sequence[TextRequest], *, first_number: int = 1) -> list[Answer]:
+        """Answers in the order of `requests`; after return everything is handed to the sink (call its `flush`
+        to make it durable). Raises InputError, naming the text, before anything runs."""
+        return self.answer_ready(self.ready(requests, first_number=first_number))
+
+    def answer_ready(self, ready: Sequence[ReadyRequest]) -> list[Answer]:
+        """`answer` for requests that `ready` has tokenized, here or in another session of the same model."""
+        base, self._count = self._count, self._count + len(ready)  # numbers count as the caller does
+        answers: list[Answer | None] = [None] * len(ready)
+        for chunk in self._chunks(ready):
             ids = [f"{self.run.run_id}.{base + i + 1}" for i in chunk]
-            parts = self._answer_chunk(ids, [requests[i] for i in chunk], [tokenized[i] for i in chunk], share_ms)
+            parts = self._answer_chunk(ids, [ready[i] for i in chunk])
             for index, part in zip(chunk, parts, strict=True):
                 answers[index] = part
         return [answer for answer in answers if answer is not None]
 
-    def _chunks(self, tokenized: Sequence[TokenizedText]) -> Iterator[list[int]]:
+    def _chunks(self, ready: Sequence[ReadyRequest]) -> Iterator[list[int]]:
         """Indices of texts answered together: similar lengths, at most `batch_tokens` tokens."""
         chunk: list[int] = []
         used = 0
-        for index in sorted(range(len(tokenized)), key=lambda i: len(tokenized[i].ids)):
-            size = len(tokenized[index].ids)
+        for index in sorted(range(len(ready)), key=lambda i: len(ready[i].tokens.ids)):
+            size = len(ready[index].tokens.ids)
             if chunk and used + size > self.setting.batch_tokens:
                 yield chunk
                 chunk, used = [], 0
@@ -114,34 +143,28 @@ class Session:
 
     def _route(self, layer: int, logits_TE: torch.Tensor) -> Routing:
         if self.setting.mode == "topk":
-            return decide_top_k(logits_TE, self.top_k)
-        return decide(logits_TE, self.thresholds[layer], self.model.config.ramp)
+            return decide_top_k(logits_TE, self.top_k, self.available[layer])
+        return decide(logits_TE, self.thresholds[layer], self.model.config.ramp, self.available[layer])
 
-    def _answer_chunk(
-        self,
-        ids: Sequence[str],
-        requests: Sequence[TextRequest],
-        tokenized: Sequence[TokenizedText],
-        share_ms: float,
-    ) -> list[Answer]:
+    def _answer_chunk(self, ids: Sequence[str], ready: Sequence[ReadyRequest]) -> list[Answer]:
         sizes, dense = self.model.config, self.setting.mode == "dense"
         begun_at, started = datetime.now(UTC), time.perf_counter()
         with torch.inference_mode():
-            packed = pack([text.ids for text in tokenized])
+            packed = pack([each.tokens.ids for each in ready])
             encoder = self.model.dense if dense else self.model.adapted
             hidden_TD, routings = encoder(packed, None if dense else self._route)
             embeddings_BD = pool(hidden_TD, packed)
             labels, scores, leads = self.head.answer(embeddings_BD) if self.head else ([], [], [])
-        latency_ms = 1000 * (time.perf_counter() - started) + share_ms
+        latency_ms = 1000 * (time.perf_counter() - started)
         executed_B = executed_per_text(packed, routings)
-        decisions = decisions_of(packed, routings, range(len(requests))) if routings else None
+        decisions = decisions_of(packed, routings, range(len(ready))) if routings else None
         rows_B = (
-            np.bincount(decisions.request_index_N, minlength=len(requests)) if decisions is not None
-            else np.zeros(len(requests), dtype=np.int64)
+            np.bincount(decisions.request_index_N, minlength=len(ready)) if decisions is not None
+            else np.zeros(len(ready), dtype=np.int64)
         )  # fmt: skip
         answers = []
-        for i, text in enumerate(tokenized):
-            n_tokens = len(text.ids)
+        for i, each in enumerate(ready):
+            n_tokens = len(each.tokens.ids)
             slots = n_tokens * sizes.n_layers * sizes.n_experts
             full = costs.dense_flops(sizes, n_tokens)
             answers.append(
@@ -154,18 +177,19 @@ class Session:
                     active_fraction=1.0 if dense else executed_B[i] / slots,
                     flops=full if dense else costs.routed_flops(sizes, n_tokens, executed_B[i]),
                     flops_dense=full,
-                    latency_ms=latency_ms,
+                    latency_ms=latency_ms + each.tokenize_ms,
                     n_decisions=int(rows_B[i]),
                     embedding_D=embeddings_BD[i].numpy(),
-                    trace=_trace(packed, routings, i, text) if self.setting.keep_traces and routings else None,
+                    trace=_trace(packed, routings, i, each.tokens) if self.setting.keep_traces and routings else None,
                 )
             )
         if self.sink is not None:
-            records = [self._record(*row, begun_at) for row in zip(requests, tokenized, answers, strict=True)]
+            records = [self._record(each, answer, begun_at) for each, answer in zip(ready, answers, strict=True)]
             self.sink.append(records, decisions if decisions is not None else RoutingBatch.empty())
         return answers
 
-    def _record(self, request: TextRequest, text: TokenizedText, answer: Answer, begun_at: datetime) -> RequestRecord:
+    def _record(self, each: ReadyRequest, answer: Answer, begun_at: datetime) -> RequestRecord:
+        request, text = each.request, each.tokens
         return RequestRecord(
             request_id=answer.request_id,
             started_at=begun_at,
@@ -211,4 +235,15 @@ def _trace(packed: PackedTexts, routings: Sequence[Routing], index: int, text: T
         thresholds_LTE=torch.stack([r.thresholds_E.expand_as(r.scores_TE)[rows] for r in routings]).numpy(),
         gates_LTE=torch.stack([r.gates_TE[rows] for r in routings]).numpy(),
         floor_LT=torch.stack([r.floor_T[rows] for r in routings]).numpy(),
+        failover_LTE=_failover_LTE(routings, rows),
     )
+
+
+def _failover_LTE(routings: Sequence[Routing], rows: slice) -> NDArray[np.bool_] | None:
+    """Which experts stood in for a lost one; None if every expert of every layer was available."""
+    if all(r.failover_TE is None for r in routings):
+        return None
+    nobody_TE = torch.zeros_like(routings[0].gates_TE, dtype=torch.bool)
+    stacked_LTE = torch.stack([(nobody_TE if r.failover_TE is None else r.failover_TE)[rows] for r in routings])
+    result_LTE: NDArray[np.bool_] = stacked_LTE.numpy()
+    return result_LTE

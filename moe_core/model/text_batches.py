@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -10,17 +11,23 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from moe_core.errors import InputError
+from moe_core.request_files import read_rows
+
+UNCASED_BERT = 30522  # vocabulary of the usual English tokenizer
+UNCASED_BERT_WORDS = (1996, 29000)  # its words and pieces, without single characters and unused entries
+ONE_DOMAIN = "text"  # where a file names none
 
 
 @dataclass(frozen=True, slots=True)
 class TokenizedTexts:
-    """ids: all texts behind each other, uint16; offsets_N1: text i is ids[offsets[i]:offsets[i + 1]];
-    domain_N: index into domains."""
+    """ids: all texts behind each other; offsets_N1: text i is ids[offsets[i]:offsets[i + 1]];
+    domain_N: index into domains; word_ids: range of ids that stand in for another word when a text is disturbed."""
 
-    ids: NDArray[np.uint16]
+    ids: NDArray[np.uint16] | NDArray[np.uint32]
     offsets_N1: NDArray[np.int64]
     domain_N: NDArray[np.int16]
     domains: tuple[str, ...]
+    word_ids: tuple[int, int] = UNCASED_BERT_WORDS
 
     def __len__(self) -> int:
         return len(self.domain_N)
@@ -31,31 +38,75 @@ class TokenizedTexts:
         return ids if len(ids) <= max_tokens else [*ids[: max_tokens - 1], ids[-1]]
 
 
+    def subset(self, rows: Sequence[int]) -> "TokenizedTexts":
+        """The texts with these numbers, in this order."""
+        parts = [self.ids[self.offsets_N1[row] : self.offsets_N1[row + 1]] for row in rows]
+        offsets_N1 = np.concatenate([[0], np.cumsum([len(part) for part in parts])]).astype(np.int64)
+        ids = np.concatenate(parts) if parts else self.ids[:0]
+        return replace(self, ids=ids, offsets_N1=offsets_N1, domain_N=self.domain_N[list(rows)])
+
+
 def tokenize_corpus(path: Path, tokenizer: Tokenizer, *, limit: int | None = None) -> TokenizedTexts:
-    """Reads JSON lines with `text` and `domain`. Raises InputError if the file is missing or empty."""
+    """Reads JSON lines with `text` and `domain` (all one domain without it), or a .txt or .csv file.
+
+    Raises InputError if the file is missing, broken or empty.
+    """
     if not path.is_file():
         raise InputError(f"There is no training text at {path}: build it with `routelens data get corpus`.")
     texts: list[str] = []
     domains: list[str] = []
-    with path.open(encoding="utf-8") as lines:
-        for line in lines:
-            row = json.loads(line)
-            texts.append(row["text"])
-            domains.append(row["domain"])
-            if limit is not None and len(texts) >= limit:
-                break
+    for text, domain in _texts_of(path):
+        texts.append(text)
+        domains.append(domain)
+        if limit is not None and len(texts) >= limit:
+            break
     if not texts:
         raise InputError(f"{path} holds no text: build it with `routelens data get corpus`.")
+    return tokenize_texts(texts, domains, tokenizer)
+
+
+def _texts_of(path: Path) -> Iterator[tuple[str, str]]:
+    """(text, domain) of every row; JSON lines are read one by one, since a corpus is large."""
+    if path.suffix.lower() in (".txt", ".csv"):
+        yield from ((row.text, ONE_DOMAIN) for row in read_rows(path))
+        return
+    with path.open(encoding="utf-8") as lines:
+        number = 0
+        try:
+            for number, line in enumerate(lines, start=1):
+                if line.strip():
+                    row = json.loads(line)
+                    yield row["text"], str(row.get("domain", ONE_DOMAIN))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(
+                f"{path}, line {number}: not a JSON object with the key `text` in UTF-8 ({error}): correct the line."
+            ) from error
+
+
+def tokenize_texts(texts: Sequence[str], domains: Sequence[str], tokenizer: Tokenizer) -> TokenizedTexts:
+    """Token ids of all texts, in their order; 16 bits an id where the vocabulary allows it."""
     names = tuple(sorted(set(domains)))
-    chunks, lengths = [], []
+    size = 1 + max(tokenizer.get_vocab().values())
+    dtype = np.uint16 if size <= 2**16 else np.uint32
+    chunks, lengths = [np.zeros(0, dtype=dtype)], []
     for start in range(0, len(texts), 4096):
-        for encoding in tokenizer.encode_batch(texts[start : start + 4096]):
-            chunks.append(np.asarray(encoding.ids, dtype=np.uint16))
+        for encoding in tokenizer.encode_batch(list(texts[start : start + 4096])):
+            chunks.append(np.asarray(encoding.ids, dtype=dtype))
             lengths.append(len(encoding.ids))
     offsets_N1 = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     index = {name: i for i, name in enumerate(names)}
     domain_N = np.asarray([index[d] for d in domains], dtype=np.int16)
-    return TokenizedTexts(np.concatenate(chunks), offsets_N1, domain_N, names)
+    return TokenizedTexts(np.concatenate(chunks), offsets_N1, domain_N, names, _word_ids(tokenizer, size))
+
+
+def _word_ids(tokenizer: Tokenizer, size: int) -> tuple[int, int]:
+    """The longest range of ids without a special token."""
+    if size == UNCASED_BERT:
+        return UNCASED_BERT_WORDS
+    special = [number for number, token in tokenizer.get_added_tokens_decoder().items() if token.special]
+    marks = [-1, *sorted(number for number in special if number < size), size]
+    before, after = max(pairwise(marks), key=lambda pair: pair[1] - pair[0])
+    return before + 1, max(before + 2, after)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,7 +122,7 @@ class BatchConfig:
 
 def batches(texts: TokenizedTexts, config: BatchConfig, *, seed: int, first_step: int = 0) -> Iterator[list[list[int]]]:
     """Endless batches of texts of similar length. Starting at `first_step` gives what a run from 0 would see."""
-    counts = np.bincount(texts.domain_N, minlength=len(texts.domains)).astype(np.float64)
+    counts = np.bincount(texts.domain_N, minlength=len(texts.domains)).clip(min=1).astype(np.float64)
     weight_N = (counts ** (config.domain_power - 1))[texts.domain_N]
     probability_N = weight_N / weight_N.sum()
     length_N = np.minimum(np.diff(texts.offsets_N1), config.max_tokens)
@@ -84,7 +135,10 @@ def batches(texts: TokenizedTexts, config: BatchConfig, *, seed: int, first_step
             if step >= first_step:
                 noise_rng = np.random.default_rng([seed, round_, int(place)])
                 rows = [texts.text(int(i), config.max_tokens) for i in plan[place]]
-                yield [_disturb(row, noise_rng) if noise_rng.random() < config.noise else row for row in rows]
+                yield [
+                    _disturb(row, noise_rng, texts.word_ids) if noise_rng.random() < config.noise else row
+                    for row in rows
+                ]
             step += 1
         round_ += 1
 
@@ -101,13 +155,15 @@ def _plan(ordered: NDArray[np.int64], length_N: NDArray[np.int64], tokens: int) 
     return plan
 
 
-def _disturb(ids: Sequence[int], rng: np.random.Generator) -> list[int]:
+def _disturb(ids: Sequence[int], rng: np.random.Generator, word_ids: tuple[int, int]) -> list[int]:
     """Keeps the first and last (special) token; changes about a sixth of the others."""
+    if len(ids) < 3:
+        return list(ids)
     inner = list(ids[1:-1])
     for i in range(len(inner)):
         draw = rng.random()
         if draw < 0.05:
-            inner[i] = int(rng.integers(1996, 29000))
+            inner[i] = int(rng.integers(*word_ids))
         elif draw < 0.10 and i + 1 < len(inner):
             inner[i], inner[i + 1] = inner[i + 1], inner[i]
         elif draw < 0.15:

@@ -10,6 +10,8 @@ from moe_core.sources.corpus import build_corpus
 from moe_core.sources.extras import load_extras
 from moe_core.sources.fetch import get_source
 from moe_core.sources.maths import write_maths
+from moe_core.sources.source_task import NAME as SOURCE_TASK
+from moe_core.sources.source_task import build_source_task
 from moe_core.sources.tasks import TASKS, build_task
 
 MATHS_SEED = 7
@@ -28,9 +30,12 @@ def get(name: str, cache: Path, extra: Path | None = None) -> dict[str, Any]:
         return {"path": str(cache / "corpus"), **build_corpus(packages, cache / "corpus", extras)}
     if name in TASKS:
         return {"path": str(cache / "tasks" / name), **build_task(name, packages, cache / "tasks")}
+    if name == SOURCE_TASK:
+        return {"path": str(cache / "tasks" / name), **build_source_task(cache / "corpus", cache / "tasks")}
     names = [str(source["name"]) for source in list_sources()]
     if name not in names:
         raise SourceError(
-            f"There is no data named {name!r}: use corpus, {', '.join(TASKS)}, or one of {', '.join(names)}."
+            f"There is no data named {name!r}: use corpus, {', '.join([*TASKS, SOURCE_TASK])}, "
+            f"or one of {', '.join(names)}."
         )
     return get_source(name, packages)

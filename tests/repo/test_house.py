@@ -11,6 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted((ROOT / "pages").glob("*.py"))
 VERBS = {
     "serve", "infer", "embed", "train", "calibrate", "index", "verify", "query", "head train", "data list", "data get",
+    "bench model",
 }  # fmt: skip
 
 

@@ -14,15 +14,19 @@ ALLOWED = {  # part -> parts of moe_core it may import, besides the leaves
     "analysis": set(),
     "charts": set(),
     "dashboard": {"model", "log", "analysis", "charts"},
-    "cli": {"model", "log", "sources"},
+    "evaluation": {"model"},
+    "bench": {"model"},
+    "cli": {"model", "log", "sources", "evaluation", "bench"},
 }
 OUTSIDE = {  # part -> heavy outside packages it must not load
     "model": {"duckdb", "streamlit", "plotly", "pandas", "pyarrow"},
+    "evaluation": {"duckdb", "streamlit", "plotly", "pandas", "pyarrow"},
     "sources": {"torch", "duckdb", "streamlit", "plotly"},
     "log": {"torch", "streamlit", "plotly"},
     "analysis": {"torch", "duckdb", "streamlit", "plotly"},
     "charts": {"torch", "duckdb", "streamlit"},
     "dashboard": {"torch", "duckdb"},
+    "bench": {"duckdb", "streamlit", "plotly", "pandas", "pyarrow"},
     "cli": {"streamlit", "plotly", "duckdb"},
 }
 PARTS = sorted(ALLOWED)

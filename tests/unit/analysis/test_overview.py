@@ -64,6 +64,16 @@ def test_cost_weights_by_tokens_and_leaves_dense_out() -> None:
     assert (measured.requests, measured.tokens) == (40, 400)
 
 
+def test_runs_at_thresholds_count_for_cost_and_not_for_the_mean_budget() -> None:
+    """The second adaptive setting loses its budget: 700 of 1400 FLOPs stay, the mean budget is that of the first."""
+    frame = settings_frame()
+    frame.loc[1, "budget"] = float("nan")
+    measured = cost(frame)
+    assert measured.encoder_flops == pytest.approx(0.5)
+    assert measured.budget == pytest.approx(0.5)
+    assert cost(frame.iloc[1:2]).budget is None
+
+
 def test_no_adaptive_request_is_no_cost_and_no_saving() -> None:
     """A store with dense requests only, or none, has no saving to report."""
     for frame in (EMPTY_SETTINGS, settings_frame().tail(1)):

@@ -122,6 +122,119 @@ def test_embeddings_come_in_file_order_with_length_one(routelens: Command, tmp_p
     np.testing.assert_allclose(np.load(single, allow_pickle=False)[0], array[1], atol=1e-5)
 
 
+def count(routelens: Command, store: Path, sql: str) -> object:
+    """The one value of a query."""
+    return document(routelens("query", sql, "--json", "--store", store))["rows"][0][0]
+
+
+def test_doubtful_answers_are_run_again_and_no_key_occurs_twice(
+    routelens: Command, store: Path, tmp_path: Path
+) -> None:
+    """More than one batch, some of it in doubt: the JSON names both answers, the log holds both passes under keys of
+    their own, its counts are those of the JSON, and the store verifies."""
+    path = tmp_path / "a.txt"
+    path.write_text("".join(f"{text} {i}\n" for i in range(100) for text in (TEXT, "It is fine, I think.", "Not bad.")))
+    words = ("infer", "--file", path, "--budget", 0.35, "--escalate-below", 0.5, "--json", "--store", store)
+    out = document(routelens(*words))
+    totals, again = out["totals"], [r for r in out["requests"] if r["escalated"]]
+    assert 0 < totals["escalated"] == len(again) < 300
+    assert all(r["flops"] > r["flops_dense"] for r in again)  # a dense pass on top
+    for request in out["requests"]:
+        if not request["escalated"]:
+            assert (request["first_label"], request["first_score"]) == (request["label"], request["score"])
+            assert request["escalation_request_id"] is None
+    key = "(run_id, request_id, position, layer, expert_id)"
+    assert count(routelens, store, "select count(*) from decisions") == totals["decisions"]
+    assert count(routelens, store, f"select count(distinct {key}) from decisions") == totals["decisions"]
+    assert count(routelens, store, "select count(distinct request_id) from requests") == 300 + len(again)
+    companion = f"where run_id = '{totals['escalation_run_id']}'"
+    sql = f"select request_id, label, attributes['escalated_from'] from requests {companion}"
+    logged = {row[0]: row[1:] for row in document(routelens("query", sql, "--json", "--store", store))["rows"]}
+    assert logged == {r["escalation_request_id"]: [r["label"], r["request_id"]] for r in again}
+    assert count(routelens, store, f"select config->>'$.escalates' from runs {companion}") == out["run_id"]
+    assert document(routelens("verify", "--json", "--store", store))["ok"] is True
+
+
+def test_a_policy_file_says_how_to_run(routelens: Command, store: Path, tmp_path: Path) -> None:
+    """Thresholds per layer, a lost expert, another one named beside it, and an attribute that asks for a second pass,
+    whose column is kept without --attr."""
+    policy, rows = tmp_path / "policy.toml", tmp_path / "a.csv"
+    policy.write_text(
+        'format = 1\nthresholds = [0.0, 0.1, 0.1, 0.1, 0.1, 0.1]\nunavailable = ["0:5"]\n'
+        '[escalation]\nimportant = "vip"\n'
+    )
+    rows.write_text(f"text,vip\n{TEXT},yes\n{TEXT},no\n")
+    words = ("infer", "--policy", policy, "--without", "1:2", "--file", rows, "--json", "--store", store)
+    out = document(routelens(*words))
+    assert out["budget"] is None
+    assert [request["escalated"] for request in out["requests"]] == [True, False]
+    ran = f"from decisions where run_id = '{out['run_id']}' and selected"
+    assert count(routelens, store, f"select count(distinct expert_id) {ran} and layer = 0") == 15
+    assert count(routelens, store, f"select count(*) {ran} and (layer, expert_id) in ((0, 5), (1, 2))") == 0
+    sql = f"select config->'$.unavailable' from runs where run_id = '{out['run_id']}'"
+    assert count(routelens, store, sql) == '["0:5","1:2"]'
+    assert count(routelens, store, "select count(*) from requests where attributes['vip'] = 'no'") == 1
+
+
+def test_losing_an_expert_in_top_k_shows_as_failover(routelens: Command, store: Path) -> None:
+    """At k = 4 the flag `failover` (2) is on executed decisions of the layer that lost somebody, and only there."""
+    lost = [word for expert in range(4) for word in ("--without", f"2:{expert}")]
+    words = ("infer", TEXT, "--mode", "topk", "--budget", 0.25, *lost, "--json", "--store", store)
+    out = document(routelens(*words))
+    n_tokens = out["requests"][0]["n_tokens"]
+    assert out["requests"][0]["active_fraction"] == 0.25
+    assert count(routelens, store, "select count(*) from decisions where selected and layer = 2") == 4 * n_tokens
+    assert count(routelens, store, "select count(*) from decisions where flags & 2 > 0 and layer = 2 and selected") > 0
+    assert count(routelens, store, "select count(*) from decisions where flags & 2 > 0 and layer <> 2") == 0
+
+
+@pytest.fixture
+def measured_model(tmp_path: Path) -> Path:
+    """The reference model by links, with an evaluation of its own: 0.5 and 0.35 were measured for sentiment."""
+    from moe_core.model.checkpoint import folder_sha256
+    from moe_core.model.reference import REFERENCE_FOLDER
+
+    folder = tmp_path / "measured"
+    for path in REFERENCE_FOLDER.rglob("*"):
+        if path.is_file() and path.name != "evaluation.json":
+            link = folder / path.relative_to(REFERENCE_FOLDER)
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(path)
+    points = [{"rule": "adaptive", "budget": b, "delta_points": d, "delta_low": d - 0.3, "delta_high": d + 0.3}
+              for b, d in ((0.5, -0.1), (0.35, -0.4))]  # fmt: skip
+    task = {"name": "sentiment", "kind": "shipped", "n": 1234, "points": points}
+    document = {"format": 1, "model_sha256": folder_sha256(folder), "tasks": [task]}
+    (folder / "evaluation.json").write_text(json.dumps(document))
+    return folder
+
+
+def test_budget_auto_takes_the_smallest_within_the_bound_and_says_why(
+    routelens: Command, store: Path, measured_model: Path
+) -> None:
+    """0.5 may lose 0.4 points, 0.35 may lose 0.7: the default bound of 0.5 takes 0.5, a bound of 1 takes 0.35."""
+    words = ("infer", TEXT, "--budget", "auto", "--json", "--store", store, "--model", measured_model)
+    result = routelens(*words)
+    out = document(result)
+    assert out["budget"] == 0.5
+    assert out["budget_choice"]["n"] == 1234
+    assert "budget auto: 0.5" in result.stderr
+    assert "n = 1,234" in result.stderr
+    assert document(routelens(*words, "--max-loss", 1))["budget"] == 0.35
+    sql = "select config->'$.budget_choice.budget' from runs order by started_at limit 1"
+    assert count(routelens, store, sql) == "0.5"
+    assert_refused(routelens(*words, "--max-loss", 0.2), "at most 0.2 points")
+
+
+def test_embeddings_follow_a_policy(routelens: Command, tmp_path: Path) -> None:
+    """The policy's budget gives the rows of the same --budget."""
+    path, policy = tmp_path / "a.txt", tmp_path / "p.toml"
+    path.write_text("one line\nanother one\n")
+    policy.write_text("format = 1\nbudget = 0.35\n")
+    for name, words in (("a.npy", ("--policy", policy)), ("b.npy", ("--budget", 0.35))):
+        document(routelens("embed", "--file", path, "--out", tmp_path / name, *words, "--json"))
+    np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), np.load(tmp_path / "b.npy"))
+
+
 def bad_calls(tmp_path: Path) -> list[tuple[list[object], tuple[str, ...]]]:
     files = {
         "latin.txt": "caf\xe9\n".encode("latin-1"),
@@ -131,6 +244,7 @@ def bad_calls(tmp_path: Path) -> list[tuple[list[object], tuple[str, ...]]]:
         "broken.jsonl": b'{"text": "a"}\n{"text":\n',
         "blank.csv": b'text\n"  "\n',
         "big.txt": b"word " * 210_000,
+        "typo.toml": b"format = 1\nbugdet = 0.5\n",
     }
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
@@ -162,6 +276,10 @@ def bad_calls(tmp_path: Path) -> list[tuple[list[object], tuple[str, ...]]]:
         (["infer", "--file", at("big.txt")], ("1,050,000 characters", "split")),
         (["infer", "--file", at("missing.txt")], ("no file",)),
         (["infer", "many words " * 400], ("tokens", "split")),
+        (["infer", "a", "--budget", "half"], ("Budget 'half' is not a number", "auto")),
+        (["infer", "a", "--without", "9:9"], ("no expert 9:9", "layers 0 to 5")),
+        (["infer", "a", "--policy", at("typo.toml")], ("typo.toml", "'bugdet'", "'budget'")),
+        (["infer", "a", "--policy", at("typo.toml"), "--budget", "0.5"], ("--policy", "--budget", "one of them")),
         (["embed", "--file", at("latin.txt"), "--out", at("x.npy")], ("UTF-8",)),
         (["query", "delete from decisions", "--store", at("none")], ("none",)),
         (["verify", "--store", at("none")], ("none",)),
@@ -171,7 +289,7 @@ def bad_calls(tmp_path: Path) -> list[tuple[list[object], tuple[str, ...]]]:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("number", range(29))
+@pytest.mark.parametrize("number", range(33))
 def test_bad_input_ends_in_one_clear_sentence(routelens: Command, tmp_path: Path, number: int) -> None:
     """Exit code 2, one line that says what and where, no traceback, nothing written to the log."""
     words, expected = bad_calls(tmp_path)[number]
@@ -183,7 +301,7 @@ def test_bad_input_ends_in_one_clear_sentence(routelens: Command, tmp_path: Path
 
 def test_the_table_of_bad_calls_is_complete(tmp_path: Path) -> None:
     """Every row of the table is tried."""
-    assert len(bad_calls(tmp_path)) == 29
+    assert len(bad_calls(tmp_path)) == 33
 
 
 def test_standard_input_and_hostile_text_are_data(routelens: Command, store: Path) -> None:

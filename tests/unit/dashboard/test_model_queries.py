@@ -1,6 +1,7 @@
 """The SQL about one model, on a small log with hand-counted answers."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,22 @@ def test_pairs_need_the_same_text_model_and_head(index: Index) -> None:
     frame = model_queries.dense_pairs(index, NEW)
     assert frame.values.tolist() == [[0.5, 2, 2], [0.35, 2, 1]]
     assert model_queries.dense_pairs(index, OLD).empty
+
+
+def test_second_passes_and_runs_at_thresholds_are_no_pairs(tmp_path: Path) -> None:
+    """x pairs; y has a dense answer only because it was in doubt, z an adaptive one at thresholds, without a budget."""
+    with SegmentSink(tmp_path / "store") as sink:
+        for run_id, mode, budget, texts in (
+            ("dense", "dense", None, "xz"), ("half", "adaptive", 0.5, "xy"), ("again", "dense", None, "y"),
+            ("thresholds", "adaptive", None, "z"),
+        ):  # fmt: skip
+            record = run(run_id, mode, budget)
+            if run_id == "again":
+                record = replace(record, config={**record.config, "escalates": "half"})
+            sink.begin_run(record)
+            sink.append([request(f"{run_id}{t}", t, "good", mode, budget) for t in texts], decisions([]))
+    with Index.open_private(tmp_path / "store") as opened:
+        assert model_queries.dense_pairs(opened, NEW).values.tolist() == [[0.5, 1, 1]]
 
 
 def test_load_of_a_model_adds_up_its_adaptive_runs_only(index: Index) -> None:

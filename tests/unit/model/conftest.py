@@ -1,10 +1,21 @@
 """A tiny encoder with random weights: enough to test mechanics, never shown to anybody."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import pytest
 import torch
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
+from moe_core.model.calibration import Calibration, DialPoint
 from moe_core.model.encoder import Encoder, EncoderConfig
+from moe_core.model.heads import Head, HeadCard
+from moe_core.model.reference import RoutedModel
 from moe_core.model.split import expert_layers, split_into_experts
+from moe_core.model.tokens import TextTokenizer
+from moe_core.records import RequestRecord, RoutingBatch, RunRecord
+
+WORDS = ["the", "parcel", "never", "arrived", "and", "nobody", "answers", "good", "bad", "box", "late", "again"]
 
 
 @pytest.fixture
@@ -28,3 +39,51 @@ def tiny_sparse(tiny_dense: Encoder) -> Encoder:
         torch.nn.init.normal_(block.mean_ED, std=0.1)
         torch.nn.init.normal_(block.router.outer.weight, std=1.0)
     return encoder.eval().requires_grad_(False)
+
+
+@pytest.fixture
+def tiny_model(tiny_dense: Encoder, tiny_sparse: Encoder, tmp_path: Path) -> RoutedModel:
+    """Both encoders with a tokenizer of a dozen words, a dial of three points and a head of two labels."""
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    vocabulary = {piece: number for number, piece in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *WORDS])}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])]
+    )
+    tokenizer.save(str(folder / "tokenizer.json"))
+    points = tuple(
+        DialPoint(tau, share, 0.9, 0.8, 10, 100, [share] * 2, {}) for tau, share in ((0.9, 0.3), (0.5, 0.6), (0.0, 1.0))
+    )
+    head = Head(HeadCard(name="mood", labels=["bad", "good"]), 3 * torch.randn(2, 16), torch.zeros(2))
+    return RoutedModel(
+        adapted=tiny_sparse, dense=tiny_dense, tokenizer=TextTokenizer(folder / "tokenizer.json", 24),
+        calibration=Calibration(points), heads={"mood": head}, name="tiny", sha256="a" * 64, folder=folder,
+        default_head="mood",
+    )  # fmt: skip
+
+
+class ListSink:
+    """A sink that keeps what it is given: (run_id, requests, decisions) of every call of `append`."""
+
+    def __init__(self) -> None:
+        self.runs: list[RunRecord] = []
+        self.parts: list[tuple[str, Sequence[RequestRecord], RoutingBatch]] = []
+        self.flushed = 0
+
+    def begin_run(self, run: RunRecord) -> None:
+        self.runs.append(run)
+
+    def append(self, requests: Sequence[RequestRecord], decisions: RoutingBatch) -> None:
+        self.parts.append((self.runs[-1].run_id, requests, decisions))
+
+    def flush(self) -> None:
+        self.flushed += 1
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+    def requests_of(self, run_id: str) -> list[RequestRecord]:
+        return [request for run, requests, _ in self.parts if run == run_id for request in requests]

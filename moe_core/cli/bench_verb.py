@@ -1,0 +1,46 @@
+"""`routelens bench`: measured ratios against the dense original, all in one run."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from moe_core.cli.output import JsonFlag, ModelOption, emit, note, table
+from moe_core.errors import InputError
+
+bench_app = typer.Typer(help="Measure on this machine.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@bench_app.command("model")
+def bench_model_verb(
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer variants and repetitions: under a minute.")] = False,
+    threads: Annotated[str, typer.Option("--threads", help="Numbers of threads, as in 1,2.")] = "1,2",
+    model: ModelOption = None,
+    compare: Annotated[
+        list[str] | None,
+        typer.Option("--compare", help="Another model folder: DIR, or DIR=topk@4, DIR=dense; repeatable."),
+    ] = None,
+    markdown: Annotated[Path | None, typer.Option("--markdown", help="Also write the report to this file.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Time, FLOPs, memory, energy and quality of the model: dense, adaptive and other rules, interleaved."""
+    numbers = parse_threads(threads)
+    if markdown is not None and not markdown.parent.is_dir():
+        raise InputError(f"--markdown {markdown}: there is no folder {markdown.parent}: make it first.")
+    from moe_core.bench import document as report
+    from moe_core.bench.model_bench import bench_model
+
+    document = bench_model(model, quick=quick, threads=numbers, compare=compare or (), say=note)
+    if markdown is not None:
+        markdown.write_text(report.markdown(document), encoding="utf-8")
+        note(f"report in {markdown}")
+    lines = [*table(report.headings(), [report.cells(row) for row in document["rows"]]), *report.notes(document)]
+    emit(document, lines, as_json)
+
+
+def parse_threads(text: str) -> list[int]:
+    """'1,2' -> [1, 2]. Raises InputError for anything else."""
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(f"--threads {text!r} is no list of numbers: give for example 1,2.") from None

@@ -1,0 +1,96 @@
+"""Accuracy of a head at every setting against the dense original, on the same texts."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from moe_core.evaluation import arms
+from moe_core.evaluation.labelled import LabelledTexts
+from moe_core.evaluation.statistics import calibration_error, paired_points
+from moe_core.model.heads import Head
+from moe_core.model.reference import RoutedModel
+
+DENSE = ("dense", 0.0)
+Key = tuple[str, float]  # rule and budget
+MIN_SLICE = 30  # texts; smaller slices say too little to be called the worst
+
+
+def embed_all(model: RoutedModel, ids: Sequence[Sequence[int]], budgets: Sequence[float]) -> dict[Key, arms.Embedded]:
+    """The texts by the dense original, adaptively at every budget, and by fixed top-k at the same mean share."""
+    result = {DENSE: arms.embed(model, ids, None)}
+    for budget in budgets:
+        result["adaptive", budget] = arms.embed(model, ids, arms.adaptive(model, budget))
+    for budget in budgets:
+        k = round(budget * model.config.n_experts)
+        if budget < 1 and abs(k - budget * model.config.n_experts) <= 0.5 and k >= 1:
+            result["topk", budget] = arms.embed(model, ids, arms.top_k(k))
+    return result
+
+
+def judge(head: Head, embedded: arms.Embedded) -> tuple[list[str], NDArray[np.float64], NDArray[np.float64]]:
+    """(labels, scores, leads) of the head on one side."""
+    labels, scores, leads = head.answer(torch.from_numpy(embedded.embeddings_ND))
+    return labels, np.asarray(scores), np.asarray(leads)
+
+
+def measure_task(
+    name: str,
+    kind: str,
+    head: Head,
+    data: LabelledTexts,
+    sides: Mapping[Key, arms.Embedded],
+    worst_budget: float = 0.35,
+) -> dict[str, Any]:
+    """One entry of evaluation.json: every point with its paired interval, and the slice that loses most."""
+    right = np.asarray(data.labels)
+    answers = {key: judge(head, side) for key, side in sides.items()}
+    dense_labels, dense_scores, _ = answers[DENSE]
+    dense_right = np.asarray(dense_labels) == right
+    points = []
+    for (rule, budget), side in sides.items():
+        if rule == "dense":
+            continue
+        labels, scores, _ = answers[rule, budget]
+        correct = np.asarray(labels) == right
+        delta, low, high = paired_points(correct, dense_right)
+        points.append(
+            {
+                "rule": rule, "budget": budget, "active_fraction": side.active_fraction,
+                "accuracy": float(correct.mean()), "ece": calibration_error(scores, correct),
+                "delta_points": delta, "delta_low": low, "delta_high": high,
+                "agreement": float(np.mean(np.asarray(labels) == np.asarray(dense_labels))),
+                "cosine": float((side.embeddings_ND * sides[DENSE].embeddings_ND).sum(axis=1).mean()),
+                "flops_ratio": side.flops / side.flops_dense,
+            }
+        )  # fmt: skip
+    entry = {
+        "name": name, "kind": kind, "n": len(data),
+        "dense": {"accuracy": float(dense_right.mean()), "ece": calibration_error(dense_scores, dense_right)},
+        "points": points,
+    }  # fmt: skip
+    nearest = min((b for rule, b in sides if rule == "adaptive"), key=lambda b: abs(b - worst_budget))
+    correct = np.asarray(answers["adaptive", nearest][0]) == right
+    entry["worst"] = worst_slice(data, correct, dense_right, nearest)
+    return entry
+
+
+def worst_slice(
+    data: LabelledTexts, correct: NDArray[np.bool_], dense_right: NDArray[np.bool_], budget: float
+) -> dict[str, Any] | None:
+    """The domain (or quarter by length, where there are no domains) that loses most against dense."""
+    names = np.asarray(data.domains)
+    if len(set(data.domains)) < 2:
+        lengths = np.asarray([len(text) for text in data.texts])
+        quarter = np.searchsorted(np.quantile(lengths, [0.25, 0.5, 0.75]), lengths)
+        names = np.asarray([f"length quarter {q + 1}" for q in quarter])
+    found = []
+    for name in sorted(set(names.tolist())):
+        rows = names == name
+        if rows.sum() >= MIN_SLICE:
+            delta, low, high = paired_points(correct[rows], dense_right[rows])
+            found.append({"slice": name, "n": int(rows.sum()), "budget": budget, "delta_points": delta,
+                          "delta_low": low, "delta_high": high})  # fmt: skip
+    return min(found, key=lambda item: float(item["delta_points"]), default=None)
