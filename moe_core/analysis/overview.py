@@ -81,12 +81,16 @@ class Spread:
 
 
 def cost(by_setting: pd.DataFrame) -> Cost:
-    """by_setting (mode, budget, requests, tokens, active_tokens, flops, flops_dense) one row per setting or finer.
+    """by_setting (mode, budget, second_pass, requests, tokens, active_tokens, flops, flops_dense) one row per setting
+    or finer; second_pass may be missing (none then).
 
-    active_tokens = sum of n_tokens x active_fraction. Only adaptive rows count; `budget` of the result is the
-    mean budget asked for, over the requests that asked for one (a run at thresholds has none).
+    active_tokens = sum of n_tokens x active_fraction. Adaptive requests count; what escalation spent on running some
+    of them again, in any mode, is added to their cost and to nothing else. `budget` of the result is the mean
+    budget asked for, over the requests that asked for one (a run at thresholds has none).
     """
-    rows = by_setting[by_setting["mode"] == ADAPTIVE] if len(by_setting) else by_setting
+    second = by_setting["second_pass"] if "second_pass" in by_setting else pd.Series(False, index=by_setting.index)
+    again = by_setting[second.astype(bool)]
+    rows = by_setting[(by_setting["mode"] == ADAPTIVE) & ~second.astype(bool)] if len(by_setting) else by_setting
     requests = int(rows["requests"].sum()) if len(rows) else 0
     if requests == 0:
         return Cost(requests=0, tokens=0, expert_compute=None, encoder_flops=None, budget=None)
@@ -96,8 +100,8 @@ def cost(by_setting: pd.DataFrame) -> Cost:
     return Cost(
         requests=requests,
         tokens=tokens,
-        expert_compute=float(rows["active_tokens"].sum()) / tokens if tokens else None,
-        encoder_flops=float(rows["flops"].sum()) / dense if dense else None,
+        expert_compute=float(rows["active_tokens"].sum() + again["active_tokens"].sum()) / tokens if tokens else None,
+        encoder_flops=float(rows["flops"].sum() + again["flops"].sum()) / dense if dense else None,
         budget=float((budgets * weights).sum()) / int(weights.sum()) if len(asked) else None,
     )
 

@@ -1,6 +1,5 @@
 """`evaluate`: measure a model folder, write evaluation.json and its card."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,6 +23,9 @@ def evaluate(
     quick: Annotated[
         bool, typer.Option("--quick", help="Small samples: minutes instead of a quarter of an hour.")
     ] = False,
+    tokens: Annotated[
+        int | None, typer.Option("--tokens", min=1000, help="Tokens of each test set; more texts, narrower intervals.")
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Measure quality, lost experts, escalation and work of a model; write evaluation.json and MODEL_CARD.md."""
@@ -33,10 +35,11 @@ def evaluate(
     from moe_core.model.reference import load_model
 
     routed = load_model(model)
-    cases = behaviour if behaviour.is_file() else None
-    config = EvaluationConfig(tasks=tasks, unseen=tuple(unseen or ()), behaviour=cases)
-    if quick:
-        config = replace(config, n=300, lost_n=100, lost_singles=8, lost_pairs=4, max_tokens=96)
+    cases = behaviour if behaviour != BEHAVIOUR or behaviour.is_file() else None
+    given: dict[str, Any] = {"unseen": tuple(unseen or ()), "behaviour": cases}
+    if tokens is not None:
+        given["task_tokens"] = tokens
+    config = EvaluationConfig.quick(tasks, **given) if quick else EvaluationConfig(tasks=tasks, **given)
     document: dict[str, Any] = {}
     for what, measured in measure(routed, config):
         document = measured

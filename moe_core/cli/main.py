@@ -8,7 +8,16 @@ import sys
 
 import typer
 
-from moe_core.cli import bench_verb, data_verbs, evaluation_verb, inference_verbs, log_verbs, serve_verb, training_verbs
+from moe_core.cli import (
+    bench_verb,
+    data_verbs,
+    evaluation_verb,
+    inference_verbs,
+    log_verbs,
+    serve_verb,
+    training_verbs,
+    upcycle_verb,
+)
 from moe_core.cli.output import note
 from moe_core.errors import RouteLensError
 
@@ -25,6 +34,7 @@ app.command("infer")(inference_verbs.infer)
 app.command("embed")(inference_verbs.embed)
 app.command("train")(training_verbs.train)
 app.command("calibrate")(training_verbs.calibrate)
+app.command("upcycle")(upcycle_verb.upcycle)
 app.command("evaluate")(evaluation_verb.evaluate)
 app.command("index")(log_verbs.index)
 app.command("verify")(log_verbs.verify)

@@ -71,10 +71,13 @@ def head_train(
     task: Annotated[str, typer.Option("--task", help="What the labels mean, in one sentence.")] = "",
     source: Annotated[str, typer.Option("--source", help="Where the data come from.")] = "",
     licence: Annotated[str, typer.Option("--licence", help="Licence of the data.")] = "",
+    tokens: Annotated[
+        int, typer.Option("--tokens", min=1, help="Train on a part of at most so many tokens.")
+    ] = 300_000,
     seed: Annotated[int, typer.Option("--seed")] = 0,
     as_json: JsonFlag = False,
 ) -> None:
-    """Train a classifier on embeddings of the dense original and store it in the model folder."""
+    """Train a classifier on embeddings, dense and sparse, and store it in the model folder."""
     if not name.replace("_", "").replace("-", "").isalnum():
         raise InputError(f"Head name {name!r} must consist of letters, digits, _ and -.")
     from moe_core.model.head_training import LabelledTexts, train_and_measure
@@ -90,9 +93,10 @@ def head_train(
     folder = model or REFERENCE_FOLDER
     card = train_and_measure(
         folder, load_model(folder), name, labelled(file), labelled(test) if test else None, seed=seed,
-        task=task, source=source, licence=licence,
+        task=task, source=source, licence=licence, most_tokens=tokens,
     )  # fmt: skip
     lines = [f"head {name}: {len(card.labels)} labels, {card.n_train} training texts"]
     lines += [f"accuracy at {key}: {value:.4f} (n = {card.n_test})" for key, value in card.accuracy.items()]
     emit({"name": name, "labels": card.labels, "n_train": card.n_train, "n_test": card.n_test,
-          "accuracy": card.accuracy, "model": str(folder)}, lines, as_json)  # fmt: skip
+          "accuracy": card.accuracy, "calibration_error": card.calibration_error,
+          "dense_only_accuracy": card.dense_only_accuracy, "model": str(folder)}, lines, as_json)  # fmt: skip

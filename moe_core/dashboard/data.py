@@ -260,12 +260,14 @@ def _newest_answers(store: str, version: int, limit: int) -> pd.DataFrame:
 
 
 def settings_of(model_runs: pd.DataFrame) -> pd.DataFrame:
-    """Runs of one model -> (mode, budget, requests, tokens, active_tokens, flops, flops_dense) one row per setting."""
+    """Runs of one model -> (mode, budget, second_pass, requests, tokens, active_tokens, flops, flops_dense) one row per
+    setting; second_pass: the requests were run again in escalation."""
     rows = model_runs.rename(columns={"n_requests": "requests", "n_tokens": "tokens"}).assign(
-        active_tokens=model_runs["active_fraction"] * model_runs["n_tokens"]
+        active_tokens=model_runs["active_fraction"] * model_runs["n_tokens"],
+        second_pass=model_runs["escalates"].notna(),
     )
     columns = ["requests", "tokens", "active_tokens", "flops", "flops_dense"]
-    return rows.groupby(["mode", "budget"], dropna=False, as_index=False)[columns].sum()
+    return rows.groupby(["mode", "budget", "second_pass"], dropna=False, as_index=False)[columns].sum()
 
 
 def tokens_by_layer(histogram: pd.DataFrame) -> pd.DataFrame:

@@ -4,9 +4,7 @@ Every change that leaves the form (taken over, exported, loaded) is an event in 
 """
 
 import math
-import tempfile
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -14,7 +12,7 @@ import streamlit as st
 from moe_core.dashboard import resources, widgets
 from moe_core.dashboard.context import PageContext
 from moe_core.log.events import record_event
-from moe_core.model.policy import Escalation, Policy, check_policy, policy_toml, read_policy
+from moe_core.model.policy import Escalation, Policy, check_policy, parse_policy, policy_toml
 
 if TYPE_CHECKING:
     from moe_core.model.reference import RoutedModel
@@ -67,7 +65,7 @@ def tuning_form(ctx: PageContext, model: "RoutedModel") -> Policy:
         budget=budget,
         thresholds_L=thresholds,
         unavailable=start.unavailable,
-        escalation=Escalation(margin_below=margin) if escalate else None,
+        escalation=_escalation(start, margin) if escalate else None,
         head=start.head,
         model=model.name,
         model_sha256=model.sha256,
@@ -105,21 +103,13 @@ def exchange(ctx: PageContext, model: "RoutedModel", policy: Policy) -> None:
             upload = st.file_uploader(t("Load policy.toml"), type=["toml"], key="tuning_upload", max_upload_size=1)
             if upload is not None and st.session_state.get(UPLOAD_SEEN) != upload.file_id:
                 with widgets.error_boundary(ctx):
-                    loaded = parse_policy(upload.getvalue())
+                    loaded = parse_policy(upload.getvalue(), name=upload.name)
                     check_policy(loaded, model)
                     note_change(ctx, "policy loaded", policy_toml(policy), policy_toml(loaded))
                     st.session_state[LOADED], st.session_state[UPLOAD_SEEN] = loaded, upload.file_id
                     st.session_state["tuning_version"] = _version() + 1
                     st.rerun()
         st.code(policy_toml(policy), language="toml")
-
-
-def parse_policy(content: bytes) -> Policy:
-    """The policy of an uploaded file. Raises InputError."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "policy.toml"
-        path.write_bytes(content)
-        return read_policy(path)
 
 
 def note_change(ctx: PageContext, what: str, old: str | None, new: str | None) -> None:
@@ -151,6 +141,11 @@ def _thresholds(ctx: PageContext, model: "RoutedModel", budget: float, start: Po
                 )
             )
     return tuple(float(value) for value in chosen)
+
+
+def _escalation(start: Policy, margin: float) -> Escalation:
+    """The rule with the margin of the form; what the form cannot set is kept from a loaded file."""
+    return replace(start.escalation or Escalation(), margin_below=margin)
 
 
 def _loaded(model: "RoutedModel") -> Policy:

@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from moe_core.analysis.interval import wilson
-from moe_core.model.policy import Policy, check_policy
+from moe_core.model.escalation import run_escalating
+from moe_core.model.policy import Escalation, Policy, check_policy
 from moe_core.model.reference import RoutedModel
-from moe_core.model.requests import Setting, TextRequest
+from moe_core.model.requests import TextRequest
 
 MOST_TEXTS = 200
 
@@ -40,28 +41,20 @@ def what_if(model: RoutedModel, logged: pd.DataFrame, policy: Policy, head: str)
     check_policy(policy, model)
     setting = replace(policy.setting(head=head, truncate=True), head=head)
     requests = [TextRequest(text=text) for text in logged["text"]]
-    answers = model.session(setting).answer(requests)
-    final = list(answers)
-    flops, again = sum(answer.flops for answer in answers), []
-    if policy.escalation is not None:
-        rule = policy.escalation
-        again = [i for i, answer in enumerate(answers) if (answer.lead or 0.0) < rule.margin_below]
-        second = Setting(mode=rule.mode, budget=rule.budget, head=head, truncate=True)
-        for i, answer in zip(again, model.session(second).answer([requests[i] for i in again]), strict=True):
-            final[i] = answer
-            flops += answer.flops
+    rule = policy.escalation or Escalation()  # a rule that nothing triggers
+    answers = run_escalating(model, requests, setting, rule).answers
     rows = [
-        {"request_id": row.request_id, "text": row.text, "logged": row.label, "new": answer.label,
-         "lead": answer.lead, "tokens": answer.n_tokens}
-        for row, answer in zip(logged.itertuples(), final, strict=True)
-        if answer.label != row.label
+        {"request_id": row.request_id, "text": row.text, "logged": row.label, "new": answer.final.label,
+         "lead": answer.final.lead, "tokens": answer.final.n_tokens}
+        for row, answer in zip(logged.itertuples(), answers, strict=True)
+        if answer.final.label != row.label
     ]  # fmt: skip
-    tokens = sum(answer.n_tokens for answer in answers)
+    tokens = sum(answer.first.n_tokens for answer in answers)
     return WhatIf(
         changed=pd.DataFrame(rows, columns=["request_id", "text", "logged", "new", "lead", "tokens"]),
         n=len(answers),
-        run_again=len(again),
-        active_fraction=sum(a.active_fraction * a.n_tokens for a in answers) / tokens if tokens else 0.0,
-        flops=flops,
+        run_again=sum(answer.escalated for answer in answers),
+        active_fraction=sum(a.first.active_fraction * a.first.n_tokens for a in answers) / tokens if tokens else 0.0,
+        flops=sum(answer.flops for answer in answers),
         flops_dense=sum(answer.flops_dense for answer in answers),
     )

@@ -10,23 +10,34 @@ from torch import Tensor
 
 from moe_core.model import costs
 from moe_core.model.calibration import thresholds_LE
-from moe_core.model.encoder import PackedTexts, pack, pool
+from moe_core.model.encoder import pack, pool
 from moe_core.model.reference import RoutedModel
 from moe_core.model.router import Routing, decide, decide_top_k
+from moe_core.model.session import executed_per_text
 
 Route = Callable[[int, Tensor], Routing]
-Visit = Callable[[PackedTexts, Tensor, list[Routing]], None]
 BATCH_TOKENS = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """embeddings_ND float32 in the order of the texts; token-weighted active share; FLOPs of this side and of dense."""
+    """embeddings_ND float32 in the order of the texts; FLOPs per text of this side and of the dense original;
+    counts_LE: how often each expert ran (zeros for the dense original), over n_tokens tokens."""
 
     embeddings_ND: NDArray[np.float32]
-    active_fraction: float
-    flops: int
-    flops_dense: int
+    flops_N: NDArray[np.int64]
+    flops_dense_N: NDArray[np.int64]
+    counts_LE: NDArray[np.int64]
+    n_tokens: int
+
+    @property
+    def active_fraction(self) -> float:
+        """Token-weighted share of the expert compute; 1 where nothing was routed."""
+        return float(self.counts_LE.mean()) / max(1, self.n_tokens) if self.counts_LE.any() else 1.0
+
+    @property
+    def flops_ratio(self) -> float:
+        return float(self.flops_N.sum()) / max(1.0, float(self.flops_dense_N.sum()))
 
 
 def tokenize(model: RoutedModel, texts: Sequence[str], max_tokens: int) -> list[list[int]]:
@@ -52,31 +63,25 @@ def top_k(k: int) -> Route:
 
 
 @torch.inference_mode()
-def embed(
-    model: RoutedModel, ids: Sequence[Sequence[int]], route: Route | None, *, visit: Visit | None = None
-) -> Embedded:
-    """Embeddings of `ids` by `route`, or by the dense original (None). `visit` sees every batch's hidden states."""
+def embed(model: RoutedModel, ids: Sequence[Sequence[int]], route: Route | None) -> Embedded:
+    """Embeddings of `ids` by `route`, or by the dense original (None)."""
+    sizes = model.config
     encoder = model.dense if route is None else model.adapted
-    embeddings_ND = np.zeros((len(ids), model.config.d_model), dtype=np.float32)
-    executed = tokens = flops = full = 0
+    embeddings_ND = np.zeros((len(ids), sizes.d_model), dtype=np.float32)
+    flops_N, flops_dense_N = np.zeros(len(ids), dtype=np.int64), np.zeros(len(ids), dtype=np.int64)
+    counts_LE = np.zeros((sizes.n_layers, sizes.n_experts), dtype=np.int64)
     for chunk in batches(ids):
         packed = pack([ids[i] for i in chunk])
         hidden_TD, routings = encoder(packed, route)
         embeddings_ND[chunk] = pool(hidden_TD, packed).numpy()
-        per_token_T = (
-            torch.stack([(r.gates_TE > 0).sum(dim=1) for r in routings]).sum(dim=0) if routings
-            else torch.zeros(len(packed.ids_T), dtype=torch.int64)
-        )  # fmt: skip
-        for part in torch.split(per_token_T, list(packed.lengths_B)):
-            dense_cost = costs.dense_flops(model.config, len(part))
-            full += dense_cost
-            flops += costs.routed_flops(model.config, len(part), int(part.sum())) if routings else dense_cost
-        executed += int(per_token_T.sum())
-        tokens += len(packed.ids_T)
-        if visit is not None:
-            visit(packed, hidden_TD, routings)
-    slots = max(1, tokens * model.config.n_layers * model.config.n_experts)
-    return Embedded(embeddings_ND, 1.0 if route is None else executed / slots, flops, full)
+        executed = executed_per_text(packed, routings)
+        for place, text in enumerate(chunk):
+            n = len(ids[text])
+            flops_dense_N[text] = costs.dense_flops(sizes, n)
+            flops_N[text] = costs.routed_flops(sizes, n, executed[place]) if routings else flops_dense_N[text]
+        for layer, routing in enumerate(routings):
+            counts_LE[layer] += (routing.gates_TE > 0).sum(dim=0).numpy()
+    return Embedded(embeddings_ND, flops_N, flops_dense_N, counts_LE, sum(len(row) for row in ids))
 
 
 def batches(ids: Sequence[Sequence[int]]) -> list[list[int]]:

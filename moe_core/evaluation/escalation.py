@@ -10,7 +10,7 @@ import numpy as np
 
 from moe_core.evaluation import arms
 from moe_core.evaluation.labelled import LabelledTexts
-from moe_core.evaluation.quality import DENSE, Key, judge
+from moe_core.evaluation.quality import DENSE, Key, dense_answers, judge
 from moe_core.evaluation.statistics import paired_points
 from moe_core.model.heads import Head
 
@@ -20,45 +20,58 @@ SHARES = (0.05, 0.1, 0.15, 0.2, 0.3)  # of the requests that are run again
 def sweep(
     name: str, head: Head, data: LabelledTexts, sides: Mapping[Key, arms.Embedded], base_budgets: Sequence[float]
 ) -> list[dict[str, Any]]:
-    """One row per base budget and share. `hardest_tenth_delta_points`: the tenth with the smallest lead of the dense
-    original; `same_flops_*`: the plain adaptive model at the budget whose FLOPs come nearest."""
+    """One row per base budget and share. `hardest_tenth_*`: the tenth with the smallest lead of the dense original;
+    `without_*`: the same texts, nothing run again; `same_flops_*`: the plain adaptive model at the same average FLOPs.
+    """
     right = np.asarray(data.labels)
-    half = np.random.default_rng(5).permutation(len(data)) % 2 == 0
+    rest = np.random.default_rng(5).permutation(len(data)) % 2 == 1
     dense_labels, _, dense_leads = judge(head, sides[DENSE])
-    dense_right = np.asarray(dense_labels) == right
-    hard = dense_leads <= np.quantile(dense_leads[~half], 0.1)
-    plain = {
-        budget: (side.flops / side.flops_dense, np.asarray(judge(head, side)[0]) == right)
+    dense_right, _ = dense_answers(head, sides[DENSE], right)
+    again_right = np.asarray(dense_labels) == right
+    hard = rest & (dense_leads <= np.quantile(dense_leads[rest], 0.1))
+    full = sides[DENSE].flops_N
+    plain = [
+        (side.flops_N[rest].sum() / full[rest].sum(), budget,
+         paired_points((np.asarray(judge(head, side)[0]) == right)[rest], dense_right[rest])[0])
         for (rule, budget), side in sides.items()
         if rule == "adaptive"
-    }
+    ]  # fmt: skip
     rows = []
     for base in base_budgets:
-        side = sides["adaptive", base]
-        labels, _, leads = judge(head, side)
+        labels, _, leads = judge(head, sides["adaptive", base])
         correct = np.asarray(labels) == right
-        cheap = side.flops / side.flops_dense
         for share in SHARES:
-            margin = float(np.quantile(leads[half], share))
+            margin = float(np.quantile(leads[~rest], share))
             again = leads < margin
-            final = np.where(again, dense_right, correct)
-            rest = ~half
-            flops = cheap + float(again[rest].mean())
-            same = min(plain, key=lambda b: abs(plain[b][0] - flops))
+            final = np.where(again, again_right, correct)
+            spent = sides["adaptive", base].flops_N + np.where(again, full, 0)
+            flops = float(spent[rest].sum() / full[rest].sum())
+            same = at_flops(plain, flops)
             delta, low, high = paired_points(final[rest], dense_right[rest])
-            tenth, tenth_low, tenth_high = paired_points(final[rest & hard], dense_right[rest & hard])
-            before, _, _ = paired_points(correct[rest & hard], dense_right[rest & hard])
+            tenth, tenth_low, tenth_high = paired_points(final[hard], dense_right[hard])
             rows.append(
                 {
-                    "task": name, "base_budget": base, "margin_below": margin, "n": int(rest.sum()),
-                    "escalated_share": float(again[rest].mean()), "flops_ratio": flops,
+                    "task": name, "base_budget": base, "asked_share": share, "margin_below": margin,
+                    "n": int(rest.sum()), "escalated_share": float(again[rest].mean()), "flops_ratio": flops,
                     "delta_points": delta, "delta_low": low, "delta_high": high,
                     "without_delta_points": paired_points(correct[rest], dense_right[rest])[0],
-                    "hardest_tenth_n": int((rest & hard).sum()), "hardest_tenth_delta_points": tenth,
+                    "hardest_tenth_n": int(hard.sum()), "hardest_tenth_delta_points": tenth,
                     "hardest_tenth_low": tenth_low, "hardest_tenth_high": tenth_high,
-                    "hardest_tenth_without": before,
-                    "same_flops_budget": same, "same_flops_ratio": plain[same][0],
-                    "same_flops_delta_points": paired_points(plain[same][1][rest], dense_right[rest])[0],
+                    "hardest_tenth_without": paired_points(correct[hard], dense_right[hard])[0],
+                    "same_flops_budget": same[1], "same_flops_ratio": same[0], "same_flops_delta_points": same[2],
                 }
             )  # fmt: skip
     return rows
+
+
+def at_flops(plain: Sequence[tuple[float, float, float]], flops: float) -> tuple[float, float, float]:
+    """(FLOPs ratio, budget, points) of the plain model at `flops`: on the line between the two measured points beside
+    it, as if each text ran at one of the two by lot; the nearest point outside what was measured."""
+    ordered = sorted(plain)
+    ratios = [point[0] for point in ordered]
+    if flops <= ratios[0] or flops >= ratios[-1]:
+        return ordered[0] if flops <= ratios[0] else ordered[-1]
+    right = next(i for i, ratio in enumerate(ratios) if ratio >= flops)
+    low, high = ordered[right - 1], ordered[right]
+    weight = (flops - low[0]) / (high[0] - low[0])
+    return flops, low[1] + weight * (high[1] - low[1]), low[2] + weight * (high[2] - low[2])

@@ -2,8 +2,8 @@
 
 import json
 import platform
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,12 @@ from moe_core.errors import InputError
 from moe_core.evaluation import arms, quality
 from moe_core.evaluation.difficulty import measure_difficulty
 from moe_core.evaluation.escalation import sweep
+from moe_core.evaluation.findings import findings
 from moe_core.evaluation.labelled import LabelledTexts, read_labelled
-from moe_core.evaluation.lost_experts import measure_lost
-from moe_core.model.checkpoint import MEASUREMENTS
-from moe_core.model.encoder import PackedTexts
+from moe_core.evaluation.lost_experts import LossPlan, measure_lost
+from moe_core.model.checkpoint import MEASUREMENTS, read_json
 from moe_core.model.heads import train_head
 from moe_core.model.reference import RoutedModel
-from moe_core.model.router import Routing
 
 COLD = 0.1  # of an equal share
 
@@ -29,7 +28,8 @@ COLD = 0.1  # of an equal share
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EvaluationConfig:
     """What to measure on. tasks: folder of <head name>/test.jsonl; unseen: folders with train.jsonl and test.jsonl of
-    tasks that nothing was trained on; behaviour: JSON lines for the sentiment head; n: texts per test set."""
+    tasks that nothing was trained on; behaviour: JSON lines for the sentiment head. Of every test set at most `n` texts
+    and `task_tokens` tokens are used, texts cut at `max_tokens`; `train_n`: training texts of an unseen task."""
 
     tasks: Path
     unseen: Sequence[Path] = ()
@@ -37,18 +37,32 @@ class EvaluationConfig:
     budgets: tuple[float, ...] = (1.0, 0.5, 0.35, 0.25, 0.15)
     base_budgets: tuple[float, ...] = (0.25, 0.15)
     n: int = 2000
+    task_tokens: int = 40_000
+    train_n: int = 4000
     max_tokens: int = 192
-    lost_n: int = 400
-    lost_singles: int = 96
-    lost_pairs: int = 32
-    lost_budget: float = 0.35
+    difficulty_tokens: int = 30_000
+    lost: LossPlan = LossPlan()  # noqa: RUF009 - frozen
     seed: int = 0
+
+    @classmethod
+    def quick(cls, tasks: Path, **given: Any) -> "EvaluationConfig":
+        """Small samples: a look, not a finding."""
+        lost = LossPlan(singles=6, pairs=4, screen_tokens=600, confirm=1)
+        small: dict[str, Any] = {
+            "n": 300,
+            "task_tokens": 5000,
+            "train_n": 700,
+            "max_tokens": 96,
+            "difficulty_tokens": 4000,
+        }
+        return cls(tasks=tasks, lost=lost, **{**small, **given})
 
 
 @dataclass(slots=True)
 class _Results:
     document: dict[str, Any]
-    short: dict[str, tuple[LabelledTexts, list[list[int]]]] = field(default_factory=dict)
+    tasks: dict[str, tuple[LabelledTexts, list[list[int]]]] = field(default_factory=dict)
+    adaptive: dict[float, list[arms.Embedded]] = field(default_factory=dict)
 
 
 def evaluate(model: RoutedModel, config: EvaluationConfig) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -57,62 +71,78 @@ def evaluate(model: RoutedModel, config: EvaluationConfig) -> Iterator[tuple[str
     Raises InputError where there is nothing to measure on.
     """
     budgets = [b for b in config.budgets if b >= model.calibration.smallest_budget]
-    document: dict[str, Any] = {
+    results = _Results(_head_of_document(model, config, budgets))
+    document = results.document
+    found = [name for name in sorted(model.heads) if (config.tasks / name / "test.jsonl").is_file()]
+    if not found:
+        raise InputError(
+            f"{config.tasks} holds no test set of a head of this model: run `routelens data get sentiment`."
+        )
+    cases = read_labelled(config.behaviour) if config.behaviour is not None else None
+    new = [_read_unseen(folder) for folder in config.unseen]  # refused now, not after the first ten minutes
+    for name in found:
+        _task(model, config, results, name, budgets)
+        yield name, document
+    if cases is not None and "sentiment" in model.heads:
+        _behaviour(model, config, results, cases, budgets)
+        yield "behaviour", document
+    for task in new:
+        _unseen(model, config, results, task, budgets)
+        yield task.name, document
+    lost = config.lost
+    if lost.budget >= model.calibration.smallest_budget:
+        document["lost_experts"] = measure_lost(model, results.tasks, lost)
+        yield "lost experts", document
+        document["difficulty"] = measure_difficulty(model, _mixed(results, config.difficulty_tokens), lost.budget)
+        yield "difficulty", document
+    document["layers"], document["load"] = _work(results.adaptive)
+    document["wall"] = _kept_wall(model)
+    document["findings"] = [asdict(finding) for finding in findings(document)]
+    path = model.folder / MEASUREMENTS
+    path.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    yield "all", document
+
+
+def _head_of_document(model: RoutedModel, config: EvaluationConfig, budgets: Sequence[float]) -> dict[str, Any]:
+    return {
         "format": 1,
         "made": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "model_sha256": model.sha256,
         "machine": f"{platform.machine()}, {torch.get_num_threads()} thread(s), torch {torch.__version__}",
-        "budgets": budgets, "max_tokens": config.max_tokens,
+        "budgets": list(budgets), "max_tokens": config.max_tokens, "task_tokens": config.task_tokens,
         "tasks": [], "unseen": [], "escalation": [],
     }  # fmt: skip
-    results = _Results(document)
-    for name in sorted(model.heads):
-        path = config.tasks / name / "test.jsonl"
-        if path.is_file():
-            _task(model, config, results, name, read_labelled(path), budgets)
-            yield name, document
-    if config.behaviour is not None and "sentiment" in model.heads:
-        _behaviour(model, config, results, read_labelled(config.behaviour), budgets)
-        yield "behaviour", document
-    for folder in config.unseen:
-        _unseen(model, config, results, folder, budgets)
-        yield folder.name, document
-    if not document["tasks"]:
-        raise InputError(
-            f"{config.tasks} holds no test set of a head of this model: run `routelens data get sentiment`."
-        )
-    document["lost_experts"] = measure_lost(
-        model, results.short, budget=config.lost_budget, singles=config.lost_singles, pairs=config.lost_pairs
-    )
-    yield "lost experts", document
-    pool = [ids for _, rows in results.short.values() for ids in rows]
-    document["difficulty"] = measure_difficulty(model, pool, config.lost_budget)
-    document["layers"], document["load"] = _work(model, pool, budgets)
+
+
+def _kept_wall(model: RoutedModel) -> list[dict[str, Any]]:
+    """Wall times are measured elsewhere (`routelens bench model`), on a quiet machine: those of these weights stay."""
     path = model.folder / MEASUREMENTS
-    if path.is_file():  # wall times are measured elsewhere (`routelens bench model`), on a quiet machine
-        old = json.loads(path.read_text(encoding="utf-8"))
-        if old.get("model_sha256") == model.sha256:
-            document["wall"] = old.get("wall", [])
-    path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    yield "all", document
+    if not path.is_file():
+        return []
+    old = read_json(path)
+    return list(old.get("wall", [])) if old.get("model_sha256") == model.sha256 else []
 
 
-def _task(
-    model: RoutedModel, config: EvaluationConfig, results: _Results, name: str, data: LabelledTexts,
-    budgets: Sequence[float],
-) -> None:  # fmt: skip
-    data = data.sample(config.n, config.seed)
-    ids = arms.tokenize(model, data.texts, config.max_tokens)
+def _task(model: RoutedModel, config: EvaluationConfig, results: _Results, name: str, budgets: Sequence[float]) -> None:
+    data, ids = _taken(model, config, read_labelled(config.tasks / name / "test.jsonl"), config.n)
     sides = quality.embed_all(model, ids, budgets)
     head = model.head(name)
-    entry = quality.measure_task(name, "shipped", head, data, sides)
-    entry["dense_only_accuracy"] = head.card.dense_only_accuracy
-    results.document["tasks"].append(entry)
+    results.document["tasks"].append(quality.measure_task(name, "shipped", head, data, sides))
     bases = [b for b in config.base_budgets if b in budgets]
     results.document["escalation"] += sweep(name, head, data, sides, bases)
-    if np.mean([len(row) for row in ids]) < 64:  # lost experts are measured on short texts, where they run 100 times
-        few = data.sample(config.lost_n, config.seed)
-        results.short[name] = (few, arms.tokenize(model, few.texts, config.max_tokens))
+    results.tasks[name] = (data, ids)
+    for budget in budgets:
+        results.adaptive.setdefault(budget, []).append(sides["adaptive", budget])
+
+
+def _mixed(results: _Results, most_tokens: int) -> list[list[int]]:
+    """Texts of all tasks, the same number of tokens of each."""
+    share = most_tokens // len(results.tasks)
+    chosen: list[list[int]] = []
+    for _, ids in results.tasks.values():
+        fitting = int(np.searchsorted(np.cumsum([len(row) for row in ids]), share, side="right"))
+        chosen += ids[: max(1, fitting)]
+    return chosen
 
 
 def _behaviour(
@@ -121,57 +151,59 @@ def _behaviour(
     sides = quality.embed_all(model, arms.tokenize(model, data.texts, config.max_tokens), budgets)
     head = model.head("sentiment")
     entry = quality.measure_task("behaviour_cases", "unseen", head, data, sides)
-    entry["slices"] = _slices(head, data, sides)
+    entry["slices"] = quality.slices(head, data, sides)
     results.document["unseen"].append(entry)
     bases = [b for b in config.base_budgets if b in budgets]
     results.document["escalation"] += sweep("behaviour_cases", head, data, sides, bases)
 
 
-def _slices(head: Any, data: LabelledTexts, sides: dict[quality.Key, arms.Embedded]) -> list[dict[str, Any]]:
-    right, names = np.asarray(data.labels), np.asarray(data.domains)
-    answers = {key: np.asarray(quality.judge(head, side)[0]) for key, side in sides.items() if key[0] != "topk"}
-    dense = answers[quality.DENSE]
-    rows = []
-    for name in sorted(set(names.tolist())):
-        mine = names == name
-        row: dict[str, Any] = {"slice": name, "n": int(mine.sum()), "dense": float((dense == right)[mine].mean())}
-        row["accuracy"] = {f"{b:g}": float((a == right)[mine].mean()) for (r, b), a in answers.items() if r != "dense"}
-        row["agreement"] = {f"{b:g}": float((a == dense)[mine].mean()) for (r, b), a in answers.items() if r != "dense"}
-        rows.append(row)
-    return rows
+@dataclass(frozen=True, slots=True)
+class _Unseen:
+    name: str
+    train: LabelledTexts
+    test: LabelledTexts
+
+
+def _read_unseen(folder: Path) -> _Unseen:
+    task = _Unseen(folder.resolve().name, *(read_labelled(folder / f"{side}.jsonl") for side in ("train", "test")))
+    if shared := set(task.train.texts) & set(task.test.texts):
+        raise InputError(
+            f"{len(shared)} texts of {folder} stand in train.jsonl and in test.jsonl: remove them from one."
+        )
+    return task
 
 
 def _unseen(
-    model: RoutedModel, config: EvaluationConfig, results: _Results, folder: Path, budgets: Sequence[float]
+    model: RoutedModel, config: EvaluationConfig, results: _Results, task: _Unseen, budgets: Sequence[float]
 ) -> None:
-    train = read_labelled(folder / "train.jsonl").sample(2 * config.n, config.seed)
-    data = read_labelled(folder / "test.jsonl").sample(config.n, config.seed)
-    seen = arms.embed(model, arms.tokenize(model, train.texts, config.max_tokens), None)
-    head = train_head(folder.name, seen.embeddings_ND, train.labels, seed=config.seed)
-    sides = quality.embed_all(model, arms.tokenize(model, data.texts, config.max_tokens), budgets)
-    entry = quality.measure_task(folder.name, "unseen", head, data, sides)
+    """A head fitted on embeddings of the dense original alone reads adaptive ones unchanged."""
+    train, train_ids = _taken(model, config, task.train, config.train_n)
+    data, ids = _taken(model, config, task.test, config.n)
+    head = train_head(task.name, arms.embed(model, train_ids, None).embeddings_ND, train.labels, seed=config.seed)
+    sides = quality.embed_all(model, ids, budgets)
+    entry = quality.measure_task(task.name, "unseen", head, data, sides)
     entry["n_train"] = len(train)
     results.document["unseen"].append(entry)
     bases = [b for b in config.base_budgets if b in budgets]
-    results.document["escalation"] += sweep(folder.name, head, data, sides, bases)
+    results.document["escalation"] += sweep(task.name, head, data, sides, bases)
 
 
-def _work(
-    model: RoutedModel, ids: Sequence[Sequence[int]], budgets: Sequence[float]
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Active share by layer, and how uneven the load of the experts is, at every budget."""
+def _taken(
+    model: RoutedModel, config: EvaluationConfig, data: LabelledTexts, n: int
+) -> tuple[LabelledTexts, list[list[int]]]:
+    """At most `n` texts in random order, as many as hold `task_tokens` tokens together, and their token ids."""
+    data = data.shuffled(config.seed).first(n)
+    ids = arms.tokenize(model, data.texts, config.max_tokens)
+    fitting = int(np.searchsorted(np.cumsum([len(row) for row in ids]), config.task_tokens, side="right"))
+    return data.first(max(1, fitting)), ids[: max(1, fitting)]
+
+
+def _work(counts: Mapping[float, Sequence[arms.Embedded]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Active share by layer, and how uneven the load of the experts is, at every budget, over all shipped tasks."""
     layers, loads = [], []
-    for budget in budgets:
-        counts_LE = np.zeros((model.config.n_layers, model.config.n_experts))
-        tokens = 0
-
-        def visit(packed: PackedTexts, _: torch.Tensor, routings: list[Routing], counts_LE: Any = counts_LE) -> None:
-            nonlocal tokens
-            tokens += len(packed.ids_T)
-            for layer, routing in enumerate(routings):
-                counts_LE[layer] += (routing.gates_TE > 0).sum(dim=0).numpy()
-
-        arms.embed(model, ids, arms.adaptive(model, budget), visit=visit)
+    for budget, sides in counts.items():
+        counts_LE = np.sum([side.counts_LE for side in sides], axis=0)
+        tokens = sum(side.n_tokens for side in sides)
         shares_LE = counts_LE / tokens
         layers += [{"budget": budget, "layer": layer, "active_fraction": float(row.mean())}
                    for layer, row in enumerate(shares_LE)]  # fmt: skip

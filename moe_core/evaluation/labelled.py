@@ -21,11 +21,15 @@ class LabelledTexts:
     def __len__(self) -> int:
         return len(self.texts)
 
-    def sample(self, n: int, seed: int) -> "LabelledTexts":
-        """At most `n` rows, drawn with `seed`, in their order."""
-        if len(self) <= n:
-            return self
-        kept = sorted(np.random.default_rng(seed).choice(len(self), size=n, replace=False).tolist())
+    def shuffled(self, seed: int) -> "LabelledTexts":
+        """The same rows in an order drawn with `seed`, so that the first ones are a random sample."""
+        return self._rows(np.random.default_rng(seed).permutation(len(self)).tolist())
+
+    def first(self, n: int) -> "LabelledTexts":
+        """At most the first `n` rows."""
+        return self._rows(range(min(n, len(self))))
+
+    def _rows(self, kept: Sequence[int]) -> "LabelledTexts":
         return LabelledTexts(*([column[i] for i in kept] for column in (self.texts, self.labels, self.domains)))
 
 

@@ -1,23 +1,9 @@
-"""Calibration error, and intervals of paired differences."""
+"""Intervals of paired differences."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 BOOTSTRAPS = 2000
-
-
-def calibration_error(scores_N: NDArray[np.float64], correct_N: NDArray[np.bool_], bins: int = 15) -> float:
-    """Expected calibration error: mean over bins of equal mass of |share correct - mean score|, weighted by size.
-
-    scores_N: probability given to the answer. Source: Naeini et al., AAAI 2015; bins of equal mass after Nguyen and
-    O'Connor, EMNLP 2015.
-    """
-    order = np.argsort(scores_N, kind="stable")
-    total = 0.0
-    for part in np.array_split(order, min(bins, max(1, len(order)))):
-        if len(part):
-            total += len(part) * abs(float(correct_N[part].mean()) - float(scores_N[part].mean()))
-    return total / max(1, len(order))
 
 
 def paired_points(

@@ -129,9 +129,8 @@ def check_tensors(weights: dict[str, Tensor], config: EncoderConfig, folder: Pat
         if name not in weights:
             raise CheckpointError(f"{folder}: tensor {name} is missing: the weights do not fit config.json.")
         found = tuple(weights[name].shape)
-        fits = len(found) == 2 and found[0] > 0 and found[1] == config.d_model if name == types else found == shapes[name]
-        if not fits:
-            expected = f"(1 or more, {config.d_model})" if name == types else str(shapes[name])
+        expected = (max(1, *found[:1]), config.d_model) if name == types else shapes[name]
+        if found != expected:
             raise CheckpointError(f"{folder}: tensor {name} has shape {found}, config.json says {expected}.")
     strange = next((name for name in weights if name not in shapes and name != types), None)
     if strange is not None:

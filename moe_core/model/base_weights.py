@@ -1,4 +1,4 @@
-"""The tensors of a BERT-family encoder folder, by their plain names: safetensors in one file or in shards, no pickles."""
+"""The tensors of a BERT-family encoder folder by their plain names: safetensors, one file or shards, no pickles."""
 
 import json
 from pathlib import Path
@@ -61,7 +61,7 @@ def weight_files(folder: Path) -> list[Path]:
         raise CheckpointError(f"{folder / INDEX} is not an index of weights ({error}): restore the file.") from error
     for path in paths:
         if path.parent != folder or path.suffix != ".safetensors" or not path.is_file():
-            raise CheckpointError(f"{folder / INDEX} names {path.name}, which is no safetensors file there: restore it.")
+            raise CheckpointError(f"{folder / INDEX} names {path.name}, no safetensors file there: restore it.")
     if not paths:
         raise CheckpointError(f"{folder / INDEX} names no file: restore it.")
     return paths
@@ -91,5 +91,5 @@ def _checked(name: str, value: Tensor, folder: Path) -> Tensor:
     if not bool(torch.isfinite(wide).all()):
         raise CheckpointError(f"{folder}: tensor {name} holds NaN or infinite values: give sound weights.")
     if float(wide.abs().max() if wide.numel() else 0.0) > LARGEST:
-        raise CheckpointError(f"{folder}: tensor {name} holds a value above {LARGEST:,.0f}: such weights cannot be kept.")
+        raise CheckpointError(f"{folder}: tensor {name} holds a value above {LARGEST:,.0f}, more than can be kept.")
     return wide

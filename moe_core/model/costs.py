@@ -24,8 +24,14 @@ def dense_flops(config: EncoderConfig, n_tokens: int) -> int:
 
 
 def routed_flops(config: EncoderConfig, n_tokens: int, n_executed: int) -> int:
-    """The adapted model: shared parts, routers, and `n_executed` (token, layer, expert) pairs that really ran."""
+    """The adapted model: shared parts, routers, and the `n_executed` (token, layer, expert) pairs that the routing chose.
+
+    What routing asks for is a property of the text and the setting. For short texts the dispatch may multiply more, since
+    that is faster (`dispatch.py`); `routelens bench model` counts what is really multiplied beside it.
+    """
     router = config.d_model * config.router_hidden + config.router_hidden * config.n_experts
     expert = 2 * config.d_model * (config.d_hidden // config.n_experts)
+    all_on = n_executed == config.n_layers * n_tokens * config.n_experts  # then the means cancel
+    means = 0 if all_on else config.n_experts * config.d_model
     shared = attention_flops(config, n_tokens, config.query_width)
-    return shared + 2 * (config.n_layers * n_tokens * router + n_executed * expert)
+    return shared + 2 * (config.n_layers * n_tokens * (router + means) + n_executed * expert)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from moe_core.model.layers import DenseFeedForward, ExpertFeedForward
+from moe_core.model.prepared import PreparedLinear
 from moe_core.model.router import RouterConfig, Routing
 
 RouteLayer = Callable[[int, Tensor], Routing]
@@ -85,8 +86,8 @@ class Attention(nn.Module):
         super().__init__()
         self.n_heads, self.query_width = config.n_heads, config.query_width
         width = config.d_model // config.n_heads
-        self.qkv = nn.Linear(config.d_model, 2 * config.n_heads * self.query_width + config.d_model)
-        self.output = nn.Linear(config.d_model, config.d_model)
+        self.qkv = PreparedLinear(config.d_model, 2 * config.n_heads * self.query_width + config.d_model)
+        self.output = PreparedLinear(config.d_model, config.d_model)
         if config.qk_width:
             self.query_map_AKW: Tensor
             self.key_map_AKW: Tensor

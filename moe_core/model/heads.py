@@ -37,11 +37,13 @@ class HeadCard:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """weight_CD, bias_C of a linear layer with softmax over C labels."""
+    """weight_CD, bias_C of a linear layer with softmax over C labels. `baseline`: the head fitted on embeddings of the
+    dense original alone, if this one saw others too; losses are measured against it, it answers nothing."""
 
     card: HeadCard
     weight_CD: Tensor
     bias_C: Tensor
+    baseline: "Head | None" = None
 
     def probabilities(self, embeddings_BD: Tensor) -> Tensor:
         """probs_BC, rows sum to 1."""
@@ -66,7 +68,8 @@ def train_head(
     """Multinomial logistic regression on embeddings of the dense original; C chosen by 3-fold cross-validation.
 
     `also`: embeddings of the same texts at other settings. The head is then fitted on all of them together, so that it
-    reads what the sparse model writes; the dense original keeps half of the weight.
+    reads what the sparse model writes; the dense original keeps half of the weight, and the head that was fitted on it
+    alone becomes the `baseline`. In the cross-validation a text stands once, so no copy of it lies on both sides.
     Raises InputError for fewer than two labels or fewer than 10 examples of a label.
     """
     from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
@@ -82,26 +85,39 @@ def train_head(
         use_legacy_attributes=False,
     )  # fmt: skip
     model.fit(embeddings_ND, labels)
+    card |= {"name": name, "n_train": len(labels)}
+    baseline = None
     if also:
+        baseline = _fitted(model, card)
         strength = float(np.ravel(model.C_)[0])
         dense_weight, other_weight = 0.5, 0.5 / len(also)  # a text counts once in all
         weights_N = np.repeat([dense_weight, *[other_weight] * len(also)], len(labels))
         model = LogisticRegression(C=strength, max_iter=2000, random_state=seed)
         model.fit(np.concatenate([embeddings_ND, *also]), list(labels) * (1 + len(also)), sample_weight=weights_N)
+    return _fitted(model, card, baseline)
+
+
+def _fitted(model: Any, card: dict[str, Any], baseline: Head | None = None) -> Head:
+    """The head of a fitted scikit-learn model, rounded as it is stored, so that it is measured as it is used."""
+    labels = [str(label) for label in model.classes_]
     weight, bias = np.asarray(model.coef_, dtype=np.float32), np.asarray(model.intercept_, dtype=np.float32)
-    if len(names) == 2:  # scikit-learn keeps one row; the softmax over (-z/2, z/2) gives the same probabilities
+    if len(labels) == 2:  # scikit-learn keeps one row; the softmax over (-z/2, z/2) gives the same probabilities
         weight, bias = np.concatenate([-weight / 2, weight / 2]), np.concatenate([-bias / 2, bias / 2])
     if weight.size > SMALL:
-        weight = weight.astype(np.float16).astype(np.float32)  # as it is stored, so that it is measured as it is used
-    return Head(HeadCard(name=name, labels=[str(c) for c in model.classes_], n_train=len(labels), **card),
-                torch.from_numpy(weight), torch.from_numpy(bias))  # fmt: skip
+        weight = weight.astype(np.float16).astype(np.float32)
+    return Head(HeadCard(labels=labels, **card), torch.from_numpy(weight), torch.from_numpy(bias), baseline)
 
 
 def save_head(folder: Path, head: Head) -> None:
+    """Writes <name>.safetensors and <name>.json."""
     folder.mkdir(parents=True, exist_ok=True)
-    weight_CD = head.weight_CD.half() if head.weight_CD.numel() > SMALL else head.weight_CD
-    save_file({"weight_CD": weight_CD.contiguous(), "bias_C": head.bias_C.contiguous()},
-              folder / f"{head.card.name}.safetensors")  # fmt: skip
+    tensors = {}
+    for prefix, part in (("", head), ("baseline_", head.baseline)):
+        if part is not None:
+            small = part.weight_CD.numel() <= SMALL
+            tensors[f"{prefix}weight_CD"] = (part.weight_CD if small else part.weight_CD.half()).contiguous()
+            tensors[f"{prefix}bias_C"] = part.bias_C.contiguous()
+    save_file(tensors, folder / f"{head.card.name}.safetensors")
     (folder / f"{head.card.name}.json").write_text(json.dumps(asdict(head.card), indent=2) + "\n", encoding="utf-8")
 
 
@@ -113,13 +129,17 @@ def load_heads(folder: Path, d_model: int) -> dict[str, Head]:
         try:
             card = HeadCard(**read_json(path))
             tensors = load_file(weights)
-            head = Head(card, tensors["weight_CD"].float(), tensors["bias_C"].float())
+            baseline = None
+            if "baseline_weight_CD" in tensors:
+                baseline = Head(card, tensors["baseline_weight_CD"].float(), tensors["baseline_bias_C"].float())
+            head = Head(card, tensors["weight_CD"].float(), tensors["bias_C"].float(), baseline)
         except (TypeError, KeyError, SafetensorError, OSError) as error:
             raise CheckpointError(f"Head {weights} cannot be loaded ({error}): restore or remove it.") from error
-        if head.weight_CD.shape != (len(card.labels), d_model):
-            raise CheckpointError(
-                f"Head {weights}: weight_CD has shape {tuple(head.weight_CD.shape)}, expected "
-                f"({len(card.labels)}, {d_model})."
-            )
+        for part in (head, head.baseline):
+            if part is not None and part.weight_CD.shape != (len(card.labels), d_model):
+                raise CheckpointError(
+                    f"Head {weights}: weight_CD has shape {tuple(part.weight_CD.shape)}, expected "
+                    f"({len(card.labels)}, {d_model})."
+                )
         heads[card.name] = head
     return heads

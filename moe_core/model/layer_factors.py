@@ -21,6 +21,7 @@ from moe_core.records import StepReport
 
 STEPS = (0.24, 0.12)  # changes of the log factor tried, coarse to fine
 BOUND = 0.7
+LARGEST_TAU = 0.97
 
 
 @torch.inference_mode()
@@ -50,6 +51,27 @@ def tune_layer_factors(
         yield StepReport(step=sweep, values={"objective": best, **{f"layer_{i}": f for i, f in enumerate(factors)}})
 
 
+@torch.inference_mode()
+def reach_sparse(student: Encoder, dense: Encoder, token_ids: Sequence[Sequence[int]], *, share: float = 0.1) -> float:
+    """Raises all threshold offsets by one amount until the largest threshold runs at most `share` of the experts (or
+    one a token), and returns the amount, 0 where it already does.
+
+    The dial stays what it was, with smaller common thresholds; without this, factors below 1 could leave the sparse end
+    out of reach of a common threshold of 0.97.
+    """
+    _, batches, targets = reference_batches(dense, token_ids)
+    offsets = [block.router.threshold_offset_E for block in expert_layers(student)]
+    goal = max(share, 1 / student.config.n_experts) + 1e-6
+    room = 0.04 - min(float(offset_E.min()) for offset_E in offsets)  # then no score passes: the best expert runs alone
+    raised = 0.0
+    while raised < room and _points(student, batches, targets, LARGEST_TAU)[0] > goal:
+        step = min(0.1, room - raised)
+        for offset_E in offsets:
+            offset_E += step
+        raised += step
+    return raised
+
+
 def _points(
     student: Encoder, batches: Sequence[PackedTexts], targets: Sequence[Tensor], tau: float
 ) -> tuple[float, float]:
@@ -60,7 +82,7 @@ def _points(
 
 def _tau_at(student: Encoder, batches: Sequence[PackedTexts], targets: Sequence[Tensor], share: float) -> float:
     """Threshold that runs about `share` of the experts, by bisection."""
-    low, high = 0.0, 0.97
+    low, high = 0.0, LARGEST_TAU
     for _ in range(8):
         middle = (low + high) / 2
         low, high = (middle, high) if _points(student, batches, targets, middle)[0] > share else (low, middle)

@@ -1,13 +1,17 @@
 """Feed-forward layers: the dense original, and the same neurons grouped into experts.
 
 Both keep W1 as (neurons, D) and W2 as (neurons, D), the second one transposed, so that the neurons of an
-expert are one contiguous block of rows in both and an expert is a view: weights are never copied.
+expert are one contiguous block of rows in both and an expert is a view. How the products are made is a matter of
+measured cost and the same for both: `prepared.py` for whole layers, `dispatch.py` for single experts.
 """
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from moe_core.model import dispatch
+from moe_core.model.dispatch import BLOCK, FEW_TOKENS, WHOLE_BLOCK, Buffers, ExpertWeights, PreparedPair
+from moe_core.model.prepared import Derived, can_prepare, product
 from moe_core.model.router import Router, RouterConfig, Routing
 
 
@@ -20,8 +24,17 @@ class DenseFeedForward(nn.Module):
         self.b1_H = nn.Parameter(torch.zeros(d_hidden))
         self.w2_HD = nn.Parameter(torch.empty(d_hidden, d_model))
         self.b2_D = nn.Parameter(torch.zeros(d_model))
+        self._prepared: Derived[PreparedPair] = Derived(dispatch.prepare_pair)
 
     def forward(self, x_TD: Tensor) -> Tensor:
+        if can_prepare(x_TD, self.w1_HD):
+            pair = self._prepared.of(self.w1_HD, self.w2_HD)
+            if len(x_TD) <= WHOLE_BLOCK:
+                return product(product(x_TD, pair.w1, self.b1_H, gelu=True), pair.w2, self.b2_D)
+            y_TD = torch.empty_like(x_TD)
+            for part in (slice(start, start + WHOLE_BLOCK) for start in range(0, len(x_TD), WHOLE_BLOCK)):
+                y_TD[part] = product(product(x_TD[part], pair.w1, self.b1_H, gelu=True), pair.w2, self.b2_D)
+            return y_TD
         return torch.addmm(self.b2_D, F.gelu(F.linear(x_TD, self.w1_HD, self.b1_H)), self.w2_HD)
 
     def multiply_adds_per_token(self) -> int:
@@ -43,28 +56,51 @@ class ExpertFeedForward(DenseFeedForward):
         self.expert_width = d_hidden // router.n_experts
         self.mean_ED = nn.Parameter(torch.zeros(router.n_experts, d_model))
         self.router: Router = router.build()
+        self._weights: Derived[ExpertWeights] = Derived(dispatch.expert_weights)
 
     def forward_routed(self, x_TD: Tensor, routing: Routing) -> Tensor:
-        """Runs only the experts with a gate above 0: tokens are sorted by expert, weights are used in place."""
-        gates_ET = routing.gates_TE.T
-        expert_N, token_N = gates_ET.nonzero(as_tuple=True)
-        if len(expert_N) == gates_ET.numel() and bool((gates_ET == 1).all()):
-            return self.forward(x_TD)
-        counts_E = torch.bincount(expert_N, minlength=self.n_experts).tolist()
-        x_ND = x_TD[token_N]
-        y_ND = torch.empty_like(x_ND)
-        start = 0
-        for expert, count in enumerate(counts_E):
-            if count:
-                rows = slice(start, start + count)
-                neurons = slice(expert * self.expert_width, (expert + 1) * self.expert_width)
-                hidden_NF = F.gelu(F.linear(x_ND[rows], self.w1_HD[neurons], self.b1_H[neurons]))
-                torch.mm(hidden_NF, self.w2_HD[neurons], out=y_ND[rows])
-                y_ND[rows] -= self.mean_ED[expert]
-                start += count
-        y_ND *= gates_ET[expert_N, token_N].unsqueeze(1)
-        base_D = self.b2_D + self.mean_ED.sum(dim=0)
-        return base_D.expand(len(x_TD), -1).clone().index_add_(0, token_N, y_ND)
+        """Runs the experts with a gate above 0, block by block in the way that costs least (`dispatch.py`).
+
+        What an expert that no token chose holds changes no number. No gradients: see `forward_masked`.
+        """
+        if torch.is_grad_enabled():
+            with torch.no_grad():
+                return self.forward_routed(x_TD, routing)
+        if torch.is_autocast_enabled("cpu"):
+            with torch.autocast("cpu", enabled=False):
+                return self.forward_routed(x_TD.to(self.w1_HD.dtype), routing)
+        own = self._parameters  # plain look-ups: `self.w1_HD` costs 1 us, and one short text has 6 layers of 100 us
+        w1_HD, w2_HD = own["w1_HD"], own["w2_HD"]
+        assert w1_HD is not None
+        assert w2_HD is not None
+        weights = self._weights.of(w1_HD, own["b1_H"], w2_HD, own["b2_D"], own["mean_ED"])  # type: ignore[arg-type]
+        gates_TE = routing.gates_TE if routing.gates_TE.dtype == x_TD.dtype else routing.gates_TE.to(x_TD.dtype)
+        if len(x_TD) <= FEW_TOKENS and weights.all_sound and can_prepare(x_TD, w1_HD):
+            return dispatch.run_whole(weights, self._prepared.of(w1_HD, w2_HD), x_TD, gates_TE)
+        buffers = Buffers(x_TD)
+        n_blocks = max(1, round(len(x_TD) / BLOCK))
+        if n_blocks == 1:
+            return self._run_block(weights, x_TD, gates_TE, buffers)
+        y_TD, step = torch.empty_like(x_TD), -(-len(x_TD) // n_blocks)
+        for part in (slice(start, start + step) for start in range(0, len(x_TD), step)):
+            y_TD[part] = self._run_block(weights, x_TD[part], gates_TE[part], buffers)
+        return y_TD
+
+    def _run_block(self, weights: ExpertWeights, x_TD: Tensor, gates_TE: Tensor, buffers: Buffers) -> Tensor:
+        counts_E: list[int] = (gates_TE > 0).sum(dim=0).tolist()
+        if min(counts_E) == len(x_TD) and bool((gates_TE == 1).all()):
+            return self.forward(x_TD)  # the means cancel: what the dense block computes
+        may_whole = can_prepare(x_TD, self.w1_HD) and all(map(max, weights.sound, counts_E))
+        threads = torch.get_num_threads()
+        chosen = dispatch.plan(counts_E, len(x_TD), self.expert_width, threads=threads, whole=may_whole)
+        if not chosen.whole:
+            return dispatch.run_plan(weights, x_TD, gates_TE, chosen, counts_E, buffers)
+        pair = self._prepared.of(self.w1_HD, self.w2_HD)
+        if len(x_TD) <= WHOLE_BLOCK:
+            return dispatch.run_whole(weights, pair, x_TD, gates_TE)
+        starts = range(0, len(x_TD), WHOLE_BLOCK)
+        parts = [slice(start, start + WHOLE_BLOCK) for start in starts]
+        return torch.cat([dispatch.run_whole(weights, pair, x_TD[part], gates_TE[part]) for part in parts])
 
     def forward_masked(self, x_TD: Tensor, gates_TE: Tensor, *, norms_every: int = 1) -> tuple[Tensor, Tensor]:
         """Training path: all experts are computed, then weighted. Returns (y_TD, norms_NE).

@@ -78,9 +78,11 @@ class Router(nn.Module):
 
     def forward(self, x_TD: Tensor) -> Tensor:
         """logits_TE: predicted log norm of every expert's deviation from its mean output."""
-        with torch.autocast("cpu", enabled=False):
-            logits_TE: Tensor = self.outer(nn.functional.gelu(self.inner(x_TD.float())))
-        return logits_TE
+        if torch.is_autocast_enabled("cpu"):
+            with torch.autocast("cpu", enabled=False):
+                return self.forward(x_TD.float())
+        hidden_TR = nn.functional.gelu(torch.addmm(self.inner.bias, x_TD, self.inner.weight.t()))
+        return torch.addmm(self.outer.bias, hidden_TR, self.outer.weight.t())
 
     def multiply_adds_per_token(self) -> int:
         c = self.config
@@ -89,7 +91,7 @@ class Router(nn.Module):
 
 def relative_scores(logits_TE: Tensor) -> Tensor:
     """scores_TE in (0, 1]: predicted contribution as a share of the token's largest one."""
-    return torch.exp(logits_TE - logits_TE.amax(dim=1, keepdim=True))
+    return (logits_TE - logits_TE.amax(dim=1, keepdim=True)).exp_()
 
 
 def decide(logits_TE: Tensor, thresholds_E: Tensor, ramp: float, available_E: Tensor | None = None) -> Routing:
@@ -100,18 +102,17 @@ def decide(logits_TE: Tensor, thresholds_E: Tensor, ramp: float, available_E: Te
     """
     scores_TE = relative_scores(logits_TE)
     margins_TE = scores_TE - thresholds_E
-    gates_TE = (margins_TE / (ramp * thresholds_E).clamp(min=1e-9)).clamp(0.0, 1.0)
+    gates_TE = (margins_TE / (ramp * thresholds_E).clamp_(min=1e-9)).clamp_(0.0, 1.0)
     if available_E is None:
         best_T1 = margins_TE.argmax(dim=1, keepdim=True)
-    else:
-        wanted_T = margins_TE.argmax(dim=1)
-        margins_TE = margins_TE.masked_fill(~available_E, float("-inf"))
-        gates_TE = gates_TE.masked_fill(~available_E, 0.0)
-        best_T1 = margins_TE.argmax(dim=1, keepdim=True)
+        gates_TE.scatter_(1, best_T1, 1.0)
+        return Routing(logits_TE, scores_TE, thresholds_E, gates_TE, margins_TE.gather(1, best_T1).squeeze(1) <= 0)
+    wanted_T = margins_TE.argmax(dim=1)
+    margins_TE = margins_TE.masked_fill(~available_E, float("-inf"))
+    gates_TE = gates_TE.masked_fill(~available_E, 0.0)
+    best_T1 = margins_TE.argmax(dim=1, keepdim=True)
     gates_TE = gates_TE.scatter(1, best_T1, 1.0)
     floor_T = margins_TE.gather(1, best_T1).squeeze(1) <= 0
-    if available_E is None:
-        return Routing(logits_TE, scores_TE, thresholds_E, gates_TE, floor_T)
     replaced_T1 = (floor_T & ~available_E[wanted_T]).unsqueeze(1)
     failover_TE = torch.zeros_like(gates_TE, dtype=torch.bool).scatter(1, best_T1, replaced_T1)
     return Routing(logits_TE, scores_TE, thresholds_E, gates_TE, floor_T, failover_TE)

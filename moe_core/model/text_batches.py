@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ class TokenizedTexts:
     """ids: all texts behind each other; offsets_N1: text i is ids[offsets[i]:offsets[i + 1]];
     domain_N: index into domains; word_ids: range of ids that stand in for another word when a text is disturbed."""
 
-    ids: NDArray[np.uint16] | NDArray[np.uint32]
+    ids: NDArray[np.unsignedinteger[Any]]
     offsets_N1: NDArray[np.int64]
     domain_N: NDArray[np.int16]
     domains: tuple[str, ...]
@@ -37,12 +38,11 @@ class TokenizedTexts:
         ids: list[int] = self.ids[self.offsets_N1[index] : self.offsets_N1[index + 1]].tolist()
         return ids if len(ids) <= max_tokens else [*ids[: max_tokens - 1], ids[-1]]
 
-
     def subset(self, rows: Sequence[int]) -> "TokenizedTexts":
         """The texts with these numbers, in this order."""
         parts = [self.ids[self.offsets_N1[row] : self.offsets_N1[row + 1]] for row in rows]
         offsets_N1 = np.concatenate([[0], np.cumsum([len(part) for part in parts])]).astype(np.int64)
-        ids = np.concatenate(parts) if parts else self.ids[:0]
+        ids = np.concatenate([self.ids[:0], *parts]).astype(self.ids.dtype)
         return replace(self, ids=ids, offsets_N1=offsets_N1, domain_N=self.domain_N[list(rows)])
 
 
@@ -73,7 +73,8 @@ def _texts_of(path: Path) -> Iterator[tuple[str, str]]:
     with path.open(encoding="utf-8") as lines:
         number = 0
         try:
-            for number, line in enumerate(lines, start=1):
+            for line in lines:
+                number += 1
                 if line.strip():
                     row = json.loads(line)
                     yield row["text"], str(row.get("domain", ONE_DOMAIN))

@@ -50,7 +50,8 @@ class TextTokenizer:
                         "split it, or allow truncation."
                     )
                 keep = self.max_tokens - 1
-                ids, pieces, special = [*ids[:keep], ids[-1]], [*pieces[:keep], pieces[-1]], [*special[:keep], special[-1]]
+                ids, pieces = [*ids[:keep], ids[-1]], [*pieces[:keep], pieces[-1]]
+                special = [*special[:keep], special[-1]]
             result.append(TokenizedText(ids, pieces, special))
         return result
 

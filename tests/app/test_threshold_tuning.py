@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from moe_core.dashboard import tuning_form
 from moe_core.log.index import Index
-from moe_core.model.policy import Policy, read_policy
+from moe_core.model.policy import Policy, parse_policy, policy_toml, read_policy
 from tests.app.conftest import Open, texts_of
 from tests.unit.analysis.test_tuning import DOCUMENT
 
@@ -86,7 +85,5 @@ def test_taking_a_setting_over_is_an_event_with_from_and_to(open_page: Open, sam
 def test_an_uploaded_file_is_the_policy_that_the_command_line_reads(tmp_path: Path) -> None:
     """What the page saves, the page and `infer --policy` read back alike."""
     policy = Policy(budget=0.4, thresholds_L=(0.1, 0.2), head="sentiment")
-    from moe_core.model.policy import policy_toml
-
     (tmp_path / "policy.toml").write_text(policy_toml(policy), encoding="utf-8")
-    assert tuning_form.parse_policy(policy_toml(policy).encode()) == read_policy(tmp_path / "policy.toml") == policy
+    assert parse_policy(policy_toml(policy).encode()) == read_policy(tmp_path / "policy.toml") == policy

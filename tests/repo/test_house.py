@@ -10,8 +10,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted((ROOT / "pages").glob("*.py"))
 VERBS = {
-    "serve", "infer", "embed", "train", "calibrate", "index", "verify", "query", "head train", "data list", "data get",
-    "bench model",
+    "serve", "infer", "embed", "train", "calibrate", "evaluate", "index", "verify", "query", "head train", "data list",
+    "data get", "bench model", "upcycle",
 }  # fmt: skip
 
 

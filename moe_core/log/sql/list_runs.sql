@@ -5,7 +5,8 @@
 --             n_tokens, n_decisions, active_fraction (mean over tokens), flops, flops_dense, latency_p50_ms,
 --             latency_p95_ms, latency_p99_ms (NULL without requests), last_seen (UTC: start of its last request),
 --             ended_at (UTC; NULL while it is recorded or if its writer was killed), has_errors (a batch, or
---             the rest of its manifest, was left out as damaged)
+--             the rest of its manifest, was left out as damaged), escalates (run_id of the run whose doubtful
+--             requests it ran again; NULL for an ordinary run)
 SELECT
     run.run_id, run.started_at, run.source, run.model, run.model_sha256, run.n_layers, run.n_experts, run.mode, run.budget,
     coalesce(request.n_requests, 0) AS n_requests,
@@ -20,7 +21,8 @@ SELECT
     EXISTS (
         FROM problem_rows AS problem
         WHERE problem.run_id = run.run_id OR (problem.batch_id IS NULL AND problem.writer_id = run.writer_id)
-    ) AS has_errors
+    ) AS has_errors,
+    run.config ->> '$.escalates' AS escalates
 FROM run_rows AS run
 LEFT JOIN (
     SELECT run_id, count(*) AS n_requests, sum(n_tokens)::BIGINT AS n_tokens,

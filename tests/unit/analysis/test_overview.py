@@ -213,3 +213,23 @@ def test_without_a_measurement_no_sentence_is_supported() -> None:
     assert [s.key for s in result] == ["focus", "cost", "rollout"]
     assert not any(s.supported for s in result)
     assert all(s.next_step is not None and s.next_step.text() for s in result)
+
+
+def test_running_requests_again_is_part_of_their_cost() -> None:
+    """10 tokens at half the experts, 2 of them again by the dense original: (5 + 2) / 10, and 500 + 200 of 1,000."""
+    rows = pd.DataFrame(
+        {
+            "mode": ["adaptive", "dense"],
+            "budget": [0.5, None],
+            "second_pass": [False, True],
+            "requests": [5, 1],
+            "tokens": [10, 2],
+            "active_tokens": [5.0, 2.0],
+            "flops": [500, 200],
+            "flops_dense": [1000, 200],
+        }
+    )
+    measured = cost(rows)
+    assert (measured.requests, measured.tokens) == (5, 10)
+    assert measured.expert_compute == pytest.approx(0.7)
+    assert measured.encoder_flops == pytest.approx(0.7)

@@ -1,5 +1,6 @@
 """Heads: the same probabilities as scikit-learn, and refusals."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import torch
 
 from moe_core.errors import CheckpointError, InputError
-from moe_core.model.heads import load_heads, save_head, train_head
+from moe_core.model.heads import Head, load_heads, save_head, train_head
 
 
 def blobs(n_labels: int, n: int = 60) -> tuple[np.ndarray, list[str]]:
@@ -64,3 +65,49 @@ def test_a_saved_head_comes_back_and_a_wrong_shape_is_named(tmp_path: Path) -> N
     assert loaded.card == head.card
     with pytest.raises(CheckpointError, match=r"shape \(2, 6\), expected \(2, 384\)"):
         load_heads(tmp_path, 384)
+
+
+def test_a_head_that_also_saw_sparse_embeddings_reads_them_better_and_keeps_its_baseline() -> None:
+    """The other setting moves every text the same way: a head of the original alone errs there, the joint one does not.
+    Its baseline is, number by number, the head that was never shown the other setting."""
+    points, labels = blobs(2)
+    alone = train_head("x", points, labels, seed=0)
+    gap = points[np.array(labels) == "L1"].mean(axis=0) - points[np.array(labels) == "L0"].mean(axis=0)
+    moved = (points + 1.1 * gap + np.eye(6, dtype=np.float32)[5] * 2).astype(np.float32)
+    joint = train_head("x", points, labels, seed=0, also=[moved])
+
+    def right(head: Head, where: np.ndarray) -> float:
+        return float(np.mean([a == b for a, b in zip(head.answer(torch.from_numpy(where))[0], labels, strict=True)]))
+
+    assert right(alone, moved) < 0.7 < 0.9 < right(joint, moved)
+    assert joint.baseline is not None
+    assert torch.equal(joint.baseline.weight_CD, alone.weight_CD)
+    assert alone.baseline is None
+
+
+def test_a_baseline_is_stored_beside_the_head_and_an_old_file_has_none(tmp_path: Path) -> None:
+    """Both come back; a JSON without the newer keys and a file without a baseline still load."""
+    points, labels = blobs(2)
+    save_head(tmp_path, train_head("x", points, labels, seed=0, also=[points * 0.9]))
+    loaded = load_heads(tmp_path, 6)["x"]
+    assert loaded.baseline is not None
+    assert loaded.baseline.weight_CD.shape == (2, 6)
+    save_head(tmp_path, train_head("x", points, labels, seed=0))
+    card = json.loads((tmp_path / "x.json").read_text())
+    for key in ("calibration_error", "dense_only_accuracy"):
+        del card[key]
+    (tmp_path / "x.json").write_text(json.dumps(card))
+    old = load_heads(tmp_path, 6)["x"]
+    assert (old.baseline, old.card.calibration_error, old.card.dense_only_accuracy) == (None, {}, None)
+
+
+def test_a_big_head_is_stored_in_half_precision_and_measured_as_it_is_stored(tmp_path: Path) -> None:
+    """Above 2,048 weights: 2 bytes each on disk, float32 in memory, and no number changes by storing."""
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(60, 700)).astype(np.float32)
+    head = train_head("big", points, [f"L{i % 3}" for i in range(60)], seed=0)
+    save_head(tmp_path, head)
+    loaded = load_heads(tmp_path, 700)["big"]
+    assert loaded.weight_CD.dtype == torch.float32
+    assert torch.equal(loaded.weight_CD, head.weight_CD)
+    assert (tmp_path / "big.safetensors").stat().st_size < 3 * 700 * 4

@@ -10,6 +10,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from moe_core.errors import InputError
+from moe_core.model import dispatch, layers
 from moe_core.model.reference import RoutedModel, load_model
 from moe_core.model.requests import Answer
 
@@ -98,9 +99,19 @@ def test_the_head_cards_keep_within_one_point_of_dense_at_half_the_budget(model:
         assert head.card.accuracy["0.5"] >= head.card.accuracy["dense"] - 0.01, head.card
 
 
-def test_reported_flops_are_the_products_that_pytorch_counted(model: RoutedModel, demo_texts: list[str]) -> None:
-    """An independent counter of executed matrix products sees exactly the operations that answers report.
-    (Attention is written out for this test, because the counter does not see inside the fused kernel.)"""
+def gather_all(counts_E: list[int], *_: object, **__: object) -> dispatch.Plan:
+    """The plan that multiplies what the routing chose and nothing else."""
+    return dispatch.Plan(gathered=tuple(expert for expert, count in enumerate(counts_E) if count))
+
+
+def test_reported_flops_are_the_products_that_pytorch_counted(
+    model: RoutedModel, demo_texts: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An independent counter of executed matrix products sees exactly the operations that answers report, when every
+    expert runs on its own tokens only. (Attention is written out for this test, because the counter does not see
+    inside the fused kernel.)"""
+    monkeypatch.setattr(layers, "FEW_TOKENS", 0)
+    monkeypatch.setattr(dispatch, "plan", gather_all)
     with sdpa_kernel(SDPBackend.MATH):
         for budget in (0.2, 0.5, 1.0):
             with FlopCounterMode(display=False) as counter:
@@ -109,6 +120,14 @@ def test_reported_flops_are_the_products_that_pytorch_counted(model: RoutedModel
         with FlopCounterMode(display=False) as counter:
             out = model.run(demo_texts[:40], mode="dense")
         assert counter.get_total_flops() == out.flops == out.flops_dense
+
+
+def test_a_faster_dispatch_never_multiplies_less_than_it_reports(model: RoutedModel, demo_texts: list[str]) -> None:
+    """Short texts are multiplied whole: more products than the routing asked for, and never more than all of them."""
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        out = model.run(demo_texts[:1], budget=0.25)
+    every = model.run(demo_texts[:1], budget=1.0).flops
+    assert out.flops <= counter.get_total_flops() <= 1.02 * every
 
 
 def test_no_expert_of_the_model_is_dead(model: RoutedModel, demo_texts: list[str]) -> None:

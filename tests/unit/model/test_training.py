@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from moe_core.model import losses
+from moe_core.model.calibration import measure, reference_batches
 from moe_core.model.controller import BalanceConfig, BalanceController
 from moe_core.model.encoder import Encoder
-from moe_core.model.layer_factors import tune_layer_factors
+from moe_core.model.layer_factors import reach_sparse, tune_layer_factors
 from moe_core.model.split import expert_layers, split_into_experts
 from moe_core.model.text_batches import BatchConfig, TokenizedTexts, batches
 from moe_core.model.training import TrainingConfig, draw_thresholds, train, warm_start
@@ -128,6 +129,22 @@ def test_the_warm_start_teaches_routers_what_experts_contribute(tiny_dense: Enco
     errors = [r.values["router_regression"] for r in warm_start(student, tiny_dense, corpus(), config)]
     assert sum(errors[-10:]) < 0.6 * sum(errors[:2]) * 5
     assert float(student.layers[0].ffn.mean_ED.detach().abs().sum()) > 0
+
+
+def test_the_sparse_end_is_reached_without_changing_the_dial(tiny_sparse: Encoder, tiny_dense: Encoder) -> None:
+    """Thresholds far below the common one let most experts run at 0.97; raised together, one expert a token is left."""
+    texts = [corpus().text(i, 12) for i in range(20)]
+    for block in expert_layers(tiny_sparse):
+        block.router.threshold_offset_E -= 5.0
+    before = [block.router.threshold_offset_E.clone() for block in expert_layers(tiny_sparse)]
+    raised = reach_sparse(tiny_sparse, tiny_dense, texts)
+    assert 4.5 < raised <= 5.04
+    for block, old in zip(expert_layers(tiny_sparse), before, strict=True):
+        assert (block.router.threshold_offset_E - old).tolist() == pytest.approx([raised] * 4, abs=1e-4)
+    _, batches_, targets = reference_batches(tiny_dense, texts)
+    names = [[""] * len(packed.lengths_B) for packed in batches_]
+    assert measure(tiny_sparse, batches_, targets, names, 0.97).budget == pytest.approx(0.25)
+    assert reach_sparse(tiny_sparse, tiny_dense, texts) == 0.0
 
 
 def test_layer_factors_never_make_the_objective_worse(tiny_sparse: Encoder, tiny_dense: Encoder) -> None:
