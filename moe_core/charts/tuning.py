@@ -151,9 +151,14 @@ def wall_by_budget(frame: pd.DataFrame, *, t: Translate = str, dark: bool = Fals
         )  # fmt: skip
         last = ordered.iloc[-1]
         fig.add_annotation(
-            x=last["budget"], y=last["ratio_wall_p50"], text=plain(_spoken_regime(regime, t)), showarrow=False, xanchor="left",
-            xshift=8, font={"color": colour, "size": 13},
-        )  # fmt: skip
+            x=last["budget"],
+            y=last["ratio_wall_p50"],
+            text=plain(_spoken_regime(regime, t)),
+            showarrow=False,
+            xanchor="left",
+            xshift=8,
+            font={"color": colour, "size": 13},
+        )
     fig.update_xaxes(showgrid=False, title_text=t("Budget (share of expert compute asked for)"))
     fig.update_yaxes(title_text=t("Time, dense = 1"), rangemode="tozero")
     return fig

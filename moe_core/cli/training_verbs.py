@@ -45,7 +45,7 @@ def train(
 
 
 def calibrate(
-    heldout: Annotated[Path, typer.Option("--file", help="Held-out JSON lines with `text` and `domain`.")],
+    heldout: Annotated[Path, typer.Option("--file", help="Held-out .jsonl (`text`, `domain`), .csv or .txt.")],
     model: ModelOption = None,
     texts: Annotated[int, typer.Option("--texts", help="How many texts to measure on.")] = 1920,
     as_json: JsonFlag = False,

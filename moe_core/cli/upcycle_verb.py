@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from moe_core.records import StepReport
 
 REPORT_EVERY = 20
+ROUTINE = {"loss", "router_regression"}  # values of reports that come with every step
 OWN_FILES = ("state.safetensors", "state.tmp", "run.json", "log.jsonl")
 
 
@@ -54,14 +55,13 @@ def upcycle(
     from moe_core.model.upcycle_card import card_notes
     from moe_core.model.upcycle_texts import read_shares
 
-    state_dir = state or out.with_name(f"{out.name}.state")
+    state_dir = state or Path(f"{out.resolve()}.state")
     check_out(out, base_dir, state_dir)
     started = time.perf_counter()
     base = read_base(base_dir)
     settings, remarks = upcycle_config(base, config, steps=steps, n_experts=experts)
     texts = read_shares(file, heldout, base.tokenizer, column=column, domain=domain)
     remarks = [*base.notes, *remarks, *texts.notes]
-
     measured: dict[str, float] = {}
 
     def finish(folder: Path) -> None:
@@ -78,7 +78,7 @@ def upcycle(
     note(f"{len(texts.train):,} texts to train on, {len(texts.heldout):,} held out, {settings.steps:,} steps")
     for index, report in enumerate(reports):
         measured |= report.values
-        if index % REPORT_EVERY == 0 or report.step >= settings.steps - 1:
+        if index % REPORT_EVERY == 0 or not ROUTINE & report.values.keys():
             _log(state_dir, report, time.perf_counter() - started)
     if state is None:
         _clear(state_dir)

@@ -9,7 +9,7 @@ from moe_core.evaluation.card_tables import grid, measurements
 from moe_core.model.checkpoint import MEASUREMENTS, read_json
 
 DIAL_SHARES = (1.0, 0.8, 0.6, 0.5, 0.4, 0.35, 0.3, 0.25, 0.2, 0.15, 0.1)
-NOTES = "card_notes.md"  # what only the maker knows, in words, kept beside the weights
+NOTES = "card_notes.md"  # provenance and limits in its maker's words; without them, what config.json says and LIMITS
 LIMITS = """## Limits
 - Quality falls with the budget, first on unusual text: see the worst slices. Compare with dense on your own data.
 - "All experts on" (budget 1) is the adapted model, not the original; `--mode dense` is the original.
@@ -27,17 +27,18 @@ mostly become unknown tokens; texts over the model's longest (refused unless tru
 def write_card(folder: Path) -> Path:
     """Writes <folder>/MODEL_CARD.md and returns its path. Raises CheckpointError where a file is missing."""
     config = read_json(folder / "config.json")
-    parts = [f"# Model card: {config.get('name', folder.name)}", "", *provenance(config)]
+    parts = [f"# Model card: {config.get('name', folder.name)}", ""]
     notes = folder / NOTES
-    if notes.is_file():
-        parts += [notes.read_text(encoding="utf-8").strip(), ""]
+    written = notes.is_file()
+    parts += [notes.read_text(encoding="utf-8").strip(), ""] if written else provenance(config)
     parts += dial(read_json(folder / "calibration.json"))
     heads = [read_json(path) for path in sorted((folder / "heads").glob("*.json"))]
     if heads:
         parts += head_tables(heads)
     if (folder / MEASUREMENTS).is_file():
         parts += measurements(read_json(folder / MEASUREMENTS))
-    parts += [LIMITS, ""]
+    if not written:
+        parts += [LIMITS, ""]
     if (folder / "sources.json").is_file():
         parts += sources(json.loads((folder / "sources.json").read_text(encoding="utf-8")))
     path = folder / "MODEL_CARD.md"
@@ -51,12 +52,10 @@ def provenance(config: Mapping[str, Any]) -> list[str]:
     narrow = f", query and key heads {sizes['qk_width']} wide" if sizes.get("qk_width") else ""
     lines = [
         f"An adaptive sparse text encoder: {config.get('base', 'a BERT-family encoder')} ({sizes['n_layers']} layers, "
-        "width "
-        f"{sizes['d_model']}) with each feed-forward block split into {sizes['n_experts']} experts of "
+        f"width {sizes['d_model']}) with each feed-forward block split into {sizes['n_experts']} experts of "
         f"{sizes['d_hidden'] // sizes['n_experts']} neurons and a router of {sizes['router_hidden']} hidden units in "
-        "front"
-        f"{narrow}. One number, the budget, sets at run time how much of the expert compute is spent. The original is "
-        "shipped beside it (`--mode dense`) and is the baseline of every figure here.",
+        f"front{narrow}. One number, the budget, sets at run time how much of the expert compute is spent. The "
+        "original is shipped beside it (`--mode dense`) and is the baseline of every figure here.",
         "",
         "**Licence**: that of the base (all-MiniLM-L6-v2: Apache-2.0). **Language**: English, uncased.",
         "",
@@ -78,13 +77,11 @@ def dial(calibration: Mapping[str, Any]) -> list[str]:
     return [
         "## The dial, measured on held-out text",
         f"{points[-1]['n_texts']:,} texts, {points[-1]['n_tokens']:,} tokens, none of them in training. Cosine = "
-        f"adaptive "
-        "against dense embedding.",
+        "adaptive against dense embedding.",
         "",
         *grid(["share of expert compute", "threshold", "mean cosine", "5th percentile", "share by layer"], rows),
-        f"Budgets below {points[0]['budget']:.3f} are refused: nobody measured them. The share moves with the "
-        f"text: at the "
-        f"setting that runs {middle['budget']:.2f} over all, by kind of text, worst first:",
+        f"Budgets below {points[0]['budget']:.3f} are refused: nobody measured them. The share moves with the text: at "
+        f"the setting that runs {middle['budget']:.2f} over all, by kind of text, worst first:",
         "",
         *grid(["kind of text", "n", "share", "mean cosine"],
               [[name, int(n), f"{share:.2f}", f"{cosine:.3f}"] for name, (share, cosine, n) in kinds]),
@@ -103,11 +100,9 @@ def head_tables(heads: Sequence[Mapping[str, Any]]) -> list[str]:
         errors.append([head["name"], *(_number(error.get(k), 3) for k in ["dense", *keys])])
     return [
         "## Heads",
-        "Linear classifiers on the embedding, fitted on embeddings of the dense original (half of the weight) "
-        "and of the "
-        "sparse model at all budgets. Accuracy on held-out texts; `dense only`: a head fitted on the original's "
-        "embeddings "
-        "alone, read by the original.",
+        "Linear classifiers on the embedding, fitted on two embeddings of each training text, half the weight each: "
+        "the dense original's, and the sparse model's at one of the budgets in turn. Accuracy on held-out texts; "
+        "`dense only`: a head fitted on the original's embeddings alone, read by the original.",
         "",
         *grid(["head", "labels", "n train", "n test", "dense only", "dense", *keys], rows),
         "Expected calibration error, 15 bins of equal mass:",

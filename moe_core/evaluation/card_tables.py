@@ -108,12 +108,16 @@ def _difficulty(document: Mapping[str, Any]) -> list[str]:
     found = document.get("difficulty")
     if not found:
         return []
-    rows = [
-        [q["quintile"], q["n"], f"{q['distance']:.3f}", f"{q['experts_per_token']:.2f}"] for q in found["quintiles"]
-    ]
-    return ["## Do hard tokens get more experts?", difficulty_finding(found).sentence, "",
-            "Difficulty: distance of the last hidden state to dense when every token gets two experts.", "",
-            *grid(["fifth", "tokens", "mean distance", "experts per token and layer"], rows)]  # fmt: skip
+    parts = ["## Do hard tokens get more experts?", difficulty_finding(found).sentence, ""]
+    for words, measured in (
+        ("Difficulty = distance of the last hidden state to dense when every token gets two experts", found),
+        ("Difficulty = how late a token's state settles in the dense original", found["settling"]),
+    ):
+        rows = [[q["quintile"], q["n"], f"{q['difficulty']:.3f}", f"{q['experts_per_token']:.2f}"]
+                for q in measured["quintiles"]]  # fmt: skip
+        parts += [f"{words}; fifths of the tokens:", ""]
+        parts += grid(["fifth", "tokens", "mean difficulty", "experts per token and layer"], rows)
+    return parts
 
 
 def _work(document: Mapping[str, Any]) -> list[str]:

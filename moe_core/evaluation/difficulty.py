@@ -1,8 +1,11 @@
 """Do hard tokens get more experts? Measured, with two controls that must do worse.
 
-Difficulty of a token: how far its last hidden state ends from the dense original's when every token gets the same
-compute (the two best experts in every layer), relative to the length of the dense state. It needs no labels and does
-not depend on how many experts the token gets. The start and end marks of a text are left out.
+Difficulty of a token, twice, without labels; neither depends on how many experts the token gets. The start and end
+marks of a text are left out.
+- `distance`: how far its last hidden state ends from the dense original's when every token gets the same compute (the
+  two best experts in every layer), relative to the length of the dense state: what sparseness costs this token.
+- `settling`: how late its state settles in the dense original alone: mean over the layers before the last of
+  1 - cosine between the token's state there and its last one.
 
 Controls: the numbers of experts are shuffled among the tokens of the same text. (1) Shuffled numbers must correlate
 less with difficulty. (2) The model made to run the shuffled numbers, exactly as many in every text and layer, must end
@@ -17,10 +20,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
 from moe_core.evaluation import arms
 from moe_core.model.calibration import thresholds_LE
-from moe_core.model.encoder import PackedTexts, pack, pool
+from moe_core.model.encoder import EncoderLayer, PackedTexts, pack, pool
 from moe_core.model.reference import RoutedModel
 from moe_core.model.router import Routing, decide, decide_top_k
 
@@ -48,20 +52,22 @@ def measure_difficulty(
     generator = torch.Generator().manual_seed(seed)
     thresholds = thresholds_LE(model.adapted, [model.calibration.tau(budget)] * model.config.n_layers)
     ramp = model.config.ramp
-    used, hard, text = [], [], []
+    used, hard, late, text = [], [], [], []
     own: list[float] = []
     swapped: list[float] = []
     n_texts = 0
     for chunk in arms.batches(ids):
         packed = pack([ids[i] for i in chunk])
         place_T = torch.repeat_interleave(torch.arange(len(packed.lengths_B)), torch.tensor(packed.lengths_B))
-        dense_TD, _ = model.dense(packed, None)
+        states = dense_states(model, packed)
+        dense_TD = states[-1]
         equal_TD, _ = model.adapted(packed, lambda _, logits: decide_top_k(logits, EQUAL_K))
         _, routings = model.adapted(packed, lambda layer, logits: decide(logits, thresholds[layer], ramp))
         inner_T = inner_tokens(packed)
         counts_LT = torch.stack([(r.gates_TE > 0).sum(dim=1) for r in routings])
         used.append(counts_LT.double().mean(dim=0)[inner_T].numpy())
         hard.append(((equal_TD - dense_TD).norm(dim=1) / dense_TD.norm(dim=1)).double()[inner_T].numpy())
+        late.append(settling(states).double()[inner_T].numpy())
         text.append((place_T + n_texts)[inner_T].numpy())
         n_texts += len(chunk)
         target_BD = pool(dense_TD, packed)
@@ -73,13 +79,16 @@ def measure_difficulty(
                 return with_counts(logits_TE, given_LT[layer])
 
             sink += (pool(model.adapted(packed, route)[0], packed) * target_BD).sum(dim=1).tolist()
-    figures = TokenFigures(np.concatenate(used), np.concatenate(hard), np.concatenate(text))
+    used_T, text_T = np.concatenate(used), np.concatenate(text)
+    by_distance = correlation(TokenFigures(used_T, np.concatenate(hard), text_T), seed=seed)
+    by_settling = correlation(TokenFigures(used_T, np.concatenate(late), text_T), seed=seed)
     difference = np.asarray(own) - np.asarray(swapped)
     error = 1.96 * float(difference.std(ddof=1) / np.sqrt(len(difference))) if len(difference) > 1 else 2.0
     return {
         "budget": budget,
         "n_texts": n_texts,
-        **correlation(figures, seed=seed),
+        **by_distance,
+        "settling": by_settling,
         "own_counts_cosine": float(np.mean(own)),
         "shuffled_counts_cosine": float(np.mean(swapped)),
         "swap_difference": float(difference.mean()),
@@ -101,11 +110,29 @@ def correlation(figures: TokenFigures, *, seed: int) -> dict[str, Any]:
         "shuffled_p95": float(np.quantile(shuffled, 0.95)),
         "quintiles": [
             {"quintile": q + 1, "experts_per_token": float(used_T[fifth_T == q].mean()),
-             "distance": float(hard_T[fifth_T == q].mean()), "n": int((fifth_T == q).sum())}
+             "difficulty": float(hard_T[fifth_T == q].mean()), "n": int((fifth_T == q).sum())}
             for q in range(5)
             if (fifth_T == q).any()
         ],
     }  # fmt: skip
+
+
+def dense_states(model: RoutedModel, packed: PackedTexts) -> list[Tensor]:
+    """Output of every layer of the dense original."""
+    states = [model.dense.embeddings(packed)]
+    for layer in model.dense.layers:
+        assert isinstance(layer, EncoderLayer)
+        a_TD = layer.attend(states[-1], packed.groups)
+        states.append(layer.ffn_norm(a_TD + layer.ffn(a_TD)))
+    return states[1:]
+
+
+def settling(states: Sequence[Tensor]) -> Tensor:
+    """(T,): mean over all layers but the last of 1 - cosine to the last layer's state; 0 for a model of one layer."""
+    last_TD = states[-1]
+    if len(states) == 1:
+        return torch.zeros(len(last_TD))
+    return torch.stack([1 - F.cosine_similarity(x_TD, last_TD, dim=1) for x_TD in states[:-1]]).mean(dim=0)
 
 
 def with_counts(logits_TE: Tensor, counts_T: Tensor) -> Routing:

@@ -1,6 +1,7 @@
 """Escalation, measured: answer cheaply, let the dense original answer where the lead is small.
 
 The lead below which a request is run again is chosen on one half of the texts, all figures come from the other half.
+`chosen_*` are the first half's: by them, and not by what came out, one of several rows may be picked.
 """
 
 from collections.abc import Mapping, Sequence
@@ -48,6 +49,7 @@ def sweep(
             flops = float(spent[rest].sum() / full[rest].sum())
             same = at_flops(plain, flops)
             delta, low, high = paired_points(final[rest], dense_right[rest])
+            first = ~rest
             tenth, tenth_low, tenth_high = paired_points(final[hard], dense_right[hard])
             rows.append(
                 {
@@ -58,6 +60,8 @@ def sweep(
                     "hardest_tenth_n": int(hard.sum()), "hardest_tenth_delta_points": tenth,
                     "hardest_tenth_low": tenth_low, "hardest_tenth_high": tenth_high,
                     "hardest_tenth_without": paired_points(correct[hard], dense_right[hard])[0],
+                    "chosen_delta_points": paired_points(final[first], dense_right[first])[0],
+                    "chosen_flops_ratio": float(spent[first].sum() / full[first].sum()),
                     "same_flops_budget": same[1], "same_flops_ratio": same[0], "same_flops_delta_points": same[2],
                 }
             )  # fmt: skip

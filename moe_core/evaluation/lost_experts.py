@@ -34,8 +34,8 @@ class LossPlan:
 
     budget: float = 0.35
     singles: int = 96
-    pairs: int = 32
-    screen_tokens: int = 2500
+    pairs: int = 24
+    screen_tokens: int = 2000
     confirm: int = 3
     seed: int = 3
 

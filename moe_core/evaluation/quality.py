@@ -61,6 +61,11 @@ def measure_task(
         labels, scores, _ = answers[rule, budget]
         correct = np.asarray(labels) == right
         delta, low, high = paired_points(correct, dense_right)
+        against = {}
+        if rule != "adaptive":
+            ours = np.asarray(answers["adaptive", budget][0]) == right
+            names = ("adaptive_ahead", "adaptive_ahead_low", "adaptive_ahead_high")
+            against = dict(zip(names, paired_points(ours, correct), strict=True))
         points.append(
             {
                 "rule": rule, "budget": budget, "active_fraction": side.active_fraction,
@@ -68,7 +73,7 @@ def measure_task(
                 "delta_points": delta, "delta_low": low, "delta_high": high,
                 "agreement": float(np.mean(np.asarray(labels) == same_labels)),
                 "cosine": float((side.embeddings_ND * sides[DENSE].embeddings_ND).sum(axis=1).mean()),
-                "flops_ratio": side.flops_ratio,
+                "flops_ratio": side.flops_ratio, **against,
             }
         )  # fmt: skip
     entry: dict[str, Any] = {"name": name, "kind": kind, "n": len(data), "dense": dense, "points": points}

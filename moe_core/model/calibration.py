@@ -28,8 +28,10 @@ SHARES = (0.08, 0.1, 0.12, 0.14, 0.16, 0.18, 0.2, 0.225, 0.25, 0.275, 0.3, 0.325
 
 @dataclass(frozen=True, slots=True)
 class DialPoint:
-    """One measured setting: `budget` = active share of the expert compute at threshold `tau` over n_tokens tokens;
-    cosine to dense: mean and 5th percentile over n_texts texts; by_domain: (share, mean cosine, texts)."""
+    """One measured setting. budget: active share of the expert compute at threshold `tau`, mean over texts: long
+    texts, which run fewer experts a token, must not outvote short ones. by_layer: the share by layer over all tokens.
+    Cosine to dense: mean and 5th percentile over n_texts texts. by_domain: (share, mean cosine, texts).
+    """
 
     tau: float
     budget: float
@@ -127,7 +129,7 @@ def measure(
         rows = [i for i, n in enumerate(names) if n == name]
         share, cosine = np.mean([shares[i] for i in rows]), np.mean([cosines[i] for i in rows])
         groups[name] = [float(share), float(cosine), float(len(rows))]
-    return DialPoint(tau, float(by_layer.mean()), float(np.mean(cosines)), float(np.quantile(cosines, 0.05)),
+    return DialPoint(tau, float(np.mean(shares)), float(np.mean(cosines)), float(np.quantile(cosines, 0.05)),
                      len(cosines), n_tokens, [float(v) for v in by_layer], groups)  # fmt: skip
 
 

@@ -24,10 +24,10 @@ def dense_flops(config: EncoderConfig, n_tokens: int) -> int:
 
 
 def routed_flops(config: EncoderConfig, n_tokens: int, n_executed: int) -> int:
-    """The adapted model: shared parts, routers, and the `n_executed` (token, layer, expert) pairs that the routing chose.
+    """The adapted model: shared parts, routers, and the `n_executed` (token, layer, expert) pairs that routing chose.
 
-    What routing asks for is a property of the text and the setting. For short texts the dispatch may multiply more, since
-    that is faster (`dispatch.py`); `routelens bench model` counts what is really multiplied beside it.
+    What routing asks for is a property of the text and the setting. For short texts the dispatch may multiply more,
+    since that is faster (`dispatch.py`); `routelens bench model` counts what is really multiplied beside it.
     """
     router = config.d_model * config.router_hidden + config.router_hidden * config.n_experts
     expert = 2 * config.d_model * (config.d_hidden // config.n_experts)

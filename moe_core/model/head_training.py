@@ -37,12 +37,14 @@ class LabelledTexts:
         """
         order = np.random.default_rng(seed).permutation(len(self.texts)).tolist()
         taken: Counter[str] = Counter()
-        first, others = [], []
+        first: list[int] = []
+        others: list[int] = []
         for i in order:
             taken[self.labels[i]] += 1
             (first if taken[self.labels[i]] <= LEAST_PER_LABEL else others).append(i)
         left = most_tokens - sum(sizes[i] for i in first)
-        fitting = int(np.searchsorted(np.cumsum([sizes[i] for i in others]), left, side="right"))
+        sums_N = np.cumsum([sizes[i] for i in others], dtype=np.int64)
+        fitting = int(np.searchsorted(sums_N, left, side="right"))
         kept = sorted(first + others[:fitting])
         return LabelledTexts([self.texts[i] for i in kept], [self.labels[i] for i in kept])
 
@@ -74,7 +76,7 @@ def train_and_measure(
     turn = np.random.default_rng(seed).permutation(len(dense)) % len(budgets)
     for number, budget in enumerate(budgets):
         rows = np.flatnonzero(turn == number)
-        mixed[rows] = _embed(model, [training.texts[i] for i in rows], budget)
+        mixed[rows] = _embed(model, [training.texts[i] for i in rows.tolist()], budget)
     card = {"task": task, "source": source, "licence": licence}
     head = train_head(name, dense, training.labels, seed=seed, also=[mixed], **card)
     assert head.baseline is not None

@@ -50,7 +50,7 @@ def distil(
     Yields step reports, returns the student. Raises CheckpointError if the split is not exact.
     """
     student = split_into_experts(
-        dense, n_experts=config.n_experts, router_hidden=config.router_hidden, ramp=config.ramp, seed=config.seed
+        dense, n_experts=config.n_experts, router_hidden=config.router_hidden, ramp=config.ramp, seed=config.split_seed
     )
     difference = check_split(student, dense, sample_of_every_domain(texts, _per_domain(texts, 4), config))
     yield StepReport(step=0, values={SPLIT_DIFFERENCE: difference})
@@ -117,7 +117,7 @@ def sample_of_every_domain(texts: TokenizedTexts, n: int, config: TrainingConfig
 def neuron_orders(dense: Encoder, config: TrainingConfig) -> list[Tensor]:
     """The split is a function of weights and seed: computed again instead of kept in the training state."""
     return [
-        neuron_order(layer.ffn, config.n_experts, seed=config.seed + index)
+        neuron_order(layer.ffn, config.n_experts, seed=config.split_seed + index)
         for index, layer in enumerate(dense.layers)
         if isinstance(layer, EncoderLayer)
     ]

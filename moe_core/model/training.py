@@ -68,6 +68,7 @@ class TrainingConfig:
     decay: float = 0.6
     clip: float = 1.0
     seed: int = 0
+    split_seed: int = 0  # of the grouping of neurons into experts; a run that starts from another keeps its own
     precision: Literal["float32", "bfloat16"] = "float32"  # of matrix products; weights stay float32
     checkpoint_every: int = 250
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)

@@ -81,6 +81,7 @@ def test_refusals_are_one_sentence(run: Run, tmp_path: Path, texts: Path) -> Non
     assert "0 steps" in refused("--file", texts, "--steps", 0)
     assert "999 experts" in refused("--file", texts, "--experts", 999)
     assert "no configuration file" in refused("--file", texts, "--config", tmp_path / "none.toml")
+    assert "is not empty" in refused("--file", texts, "--out", ".")
     few = tmp_path / "few.txt"
     few.write_text("the parcel\n")
     assert "at least 50 of each" in refused("--file", few)

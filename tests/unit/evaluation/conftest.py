@@ -89,8 +89,9 @@ def document() -> dict[str, Any]:
     """Everything is met, with room."""
 
     def task(name: str, kind: str, delta: float) -> dict[str, Any]:
-        points = [point(rule, b, delta * (3 if rule == "topk" else 1)) for rule in ("adaptive", "topk")
-                  for b in (0.35, 0.25, 0.15)]  # fmt: skip
+        points = [point("adaptive", b, delta) for b in (0.35, 0.25, 0.15)]
+        ahead = {"adaptive_ahead": 0.5, "adaptive_ahead_low": 0.3, "adaptive_ahead_high": 0.7}
+        points += [point("topk", b, delta - 0.5, **ahead) for b in (0.35, 0.25, 0.15)]
         worst = {"slice": "mail", "n": 100, "budget": 0.35, "delta_points": -1.0, "delta_low": -2.0, "delta_high": 0.0}
         return {"name": name, "kind": kind, "n": 1000, "dense": {"accuracy": 0.9, "ece": 0.01}, "points": points,
                 "worst": worst}  # fmt: skip
@@ -100,18 +101,19 @@ def document() -> dict[str, Any]:
         "flops_ratio": 0.37, "delta_points": -0.1, "delta_low": -0.2, "delta_high": 0.1, "without_delta_points": -1.0,
         "hardest_tenth_n": 50, "hardest_tenth_delta_points": 0.0, "hardest_tenth_low": -0.1, "hardest_tenth_high": 0.1,
         "hardest_tenth_without": -3.0, "same_flops_budget": 0.3, "same_flops_ratio": 0.37,
-        "same_flops_delta_points": -0.5,
+        "same_flops_delta_points": -0.5, "chosen_delta_points": -0.3, "chosen_flops_ratio": 0.37,
     }  # fmt: skip
     lost = {"task": "spam", "n": 900, "tried": 96, "confirmed": 4, "worst": ["1:2"], "worst_points": -0.1,
             "worst_low": -0.3, "worst_high": 0.1, "n_screened": 100, "mean_points": 0.0,
             "screened_worst_points": -1.0}  # fmt: skip
-    difficulty = {
+    difficulty: dict[str, Any] = {
         "budget": 0.35, "n_texts": 300, "n_tokens": 9000, "spearman": 0.3, "shuffled_mean": 0.0, "shuffled_p95": 0.02,
         "own_counts_cosine": 0.95, "shuffled_counts_cosine": 0.93, "swap_difference": 0.02, "swap_low": 0.015,
         "swap_high": 0.025,
-        "quintiles": [{"quintile": q, "n": 1800, "distance": q / 10, "experts_per_token": 4.0 + q}
+        "quintiles": [{"quintile": q, "n": 1800, "difficulty": q / 10, "experts_per_token": 4.0 + q}
                       for q in range(1, 6)],
     }  # fmt: skip
+    difficulty["settling"] = {key: difficulty[key] for key in ("spearman", "shuffled_p95", "quintiles", "n_tokens")}
     return {
         "format": 1, "made": "2026-11-24T10:00:00Z", "model_sha256": "a" * 64, "machine": "x86_64", "budgets": [0.35],
         "max_tokens": 192, "task_tokens": 40000,

@@ -46,11 +46,16 @@ def test_each_missed_aim_is_said(document: Document) -> None:
         p["delta_points"] -= 2
         p["delta_low"] -= 2
     spoilt["lost_experts"]["single"][0] |= {"worst_points": -0.9, "worst_low": -1.5}
-    spoilt["difficulty"]["spearman"] = -0.1
+    spoilt["difficulty"]["spearman"] = spoilt["difficulty"]["settling"]["spearman"] = -0.1
     spoilt["difficulty"]["swap_low"] = -0.01
     spoilt["load"][0]["dead"] = 2
+    for task in spoilt["tasks"]:
+        for p in task["points"]:
+            if p["rule"] == "topk":
+                p["adaptive_ahead"] = -0.1
     found = verdicts(spoilt)
-    for name in ("quality, mean", "quality, worst task", "one expert lost", "hard tokens", "no dead expert"):
+    for name in ("quality, mean", "quality, worst task", "one expert lost", "hard tokens", "no dead expert",
+                 "better than fixed top-k"):  # fmt: skip
         assert found[name] == "does not hold", name
     assert found["two experts lost"] == "holds"
 
@@ -63,6 +68,18 @@ def test_quality_that_costs_too_much_is_not_quality_met(document: Document) -> N
     found = next(f for f in findings(document) if f.name == "quality, mean")
     assert found.verdict == "does not hold"
     assert "60% of the encoder's FLOPs" in found.sentence
+
+
+def test_how_to_escalate_is_picked_by_the_first_half_and_never_by_the_outcome(document: Document) -> None:
+    """Three ways for the behaviour cases: the best by the first half is taken although it came out worse than another;
+    one that costs too much is no candidate."""
+    cases = next(row for row in document["escalation"] if row["task"] == "behaviour_cases")
+    chosen = cases | {"base_budget": 0.15, "chosen_delta_points": 0.0, "delta_points": -1.5, "delta_low": -2.0}
+    costly = cases | {"base_budget": 0.2, "chosen_delta_points": 9.0, "chosen_flops_ratio": 0.9}
+    document["escalation"] += [chosen, costly]
+    found = next(f for f in findings(document) if f.name == "never trained on, with escalation")
+    assert found.verdict == "does not hold"
+    assert found.sentence.startswith("From budget 0.15")
 
 
 def test_the_mean_of_tasks_is_more_certain_than_each(document: Document) -> None:
@@ -106,6 +123,7 @@ def test_the_card_has_every_part_with_its_figures(folder: Path) -> None:
 def test_the_card_says_that_hard_tokens_get_no_more_if_so(folder: Path, document: Document) -> None:
     """The sentence follows the figures, not the wish."""
     document["difficulty"] |= {"spearman": 0.01, "shuffled_p95": 0.02, "swap_low": -0.001}
+    document["difficulty"]["settling"] |= {"spearman": -0.01}
     (folder / "evaluation.json").write_text(json.dumps(document))
     card = write_card(folder).read_text()
     assert "**hard tokens: does not hold.** More experts do not go to harder tokens." in card
@@ -121,3 +139,13 @@ def test_a_model_that_was_never_measured_has_a_card_without_figures(folder: Path
     (folder / "calibration.json").unlink()
     with pytest.raises(CheckpointError, match=r"calibration.json is missing"):
         write_card(folder)
+
+
+def test_the_makers_notes_stand_in_place_of_the_plain_provenance_and_limits(folder: Path) -> None:
+    """Written once, not twice: the notes say how it was made and what it is not for; the figures stay."""
+    (folder / "card_notes.md").write_text("Made in one evening.\n\n## Not for\nDecisions about people.\n")
+    card = write_card(folder).read_text()
+    assert card.startswith("# Model card: tiny\n\nMade in one evening.")
+    assert "**Made with**" not in card
+    assert "## Must not be used for" not in card
+    assert "**quality, mean: holds.**" in card

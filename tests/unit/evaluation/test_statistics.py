@@ -24,7 +24,7 @@ def head(baseline: Head | None = None, flip: bool = False) -> Head:
     return Head(HeadCard(name="x", labels=["p", "n"]), -weight if flip else weight, torch.zeros(2), baseline)
 
 
-def test_a_planted_difference_lies_in_its_interval_and_equal_answers_have_none() -> None:
+def test_a_planted_difference_lies_in_its_interval() -> None:
     """1,000 texts, 60 got worse and 20 better: -4 points; normal theory: +- 1.96 sqrt(.08 - .04^2) / sqrt(1000)."""
     theirs = np.ones(1000, dtype=bool)
     ours = theirs.copy()
@@ -35,7 +35,14 @@ def test_a_planted_difference_lies_in_its_interval_and_equal_answers_have_none()
     assert delta == pytest.approx(-4.0)
     assert low == pytest.approx(-4 - half, abs=0.15)
     assert high == pytest.approx(-4 + half, abs=0.15)
-    assert paired_points(theirs, theirs) == (0.0, 0.0, 0.0)
+
+
+def test_a_few_texts_without_any_difference_are_no_certainty() -> None:
+    """Nothing differs in 40 texts: +- 1.96 / 42; in 10,000: next to nothing; no text at all: anything."""
+    few, many = np.ones(40, dtype=bool), np.ones(10_000, dtype=bool)
+    assert paired_points(few, few) == pytest.approx((0.0, -196 / 42, 196 / 42))
+    assert paired_points(many, many)[2] < 0.02
+    assert paired_points(few[:0], few[:0]) == (0.0, -100.0, 100.0)
 
 
 def test_pairing_matters_the_same_accuracies_by_other_texts_are_less_certain() -> None:
@@ -43,7 +50,7 @@ def test_pairing_matters_the_same_accuracies_by_other_texts_are_less_certain() -
     first = np.arange(100) < 50
     _, low, high = paired_points(first, first)
     _, wide_low, wide_high = paired_points(first, ~first)
-    assert (high - low, wide_high - wide_low > 30) == (0.0, True)
+    assert high - low < 5 < 30 < wide_high - wide_low
 
 
 def test_losses_are_measured_against_the_better_head_on_the_original() -> None:
@@ -60,6 +67,15 @@ def test_losses_are_measured_against_the_better_head_on_the_original() -> None:
     assert point["agreement"] == 1.0  # with the original through the same head
     assert point["flops_ratio"] == pytest.approx(0.4)
     assert point["cosine"] == pytest.approx(1.0)
+
+
+def test_a_baseline_rule_says_how_far_the_adaptive_one_is_ahead() -> None:
+    """Adaptive right on all four, top-k on two: 50 points, paired."""
+    data = LabelledTexts(list("abcd"), ["p", "n", "p", "n"], [""] * 4)
+    sides = {DENSE: side([1, -1, 1, -1]), ("adaptive", 0.5): side([1, -1, 1, -1]), ("topk", 0.5): side([1, 1, 1, 1])}
+    adaptive, top_k = measure_task("t", "shipped", head(), data, sides)["points"]
+    assert top_k["adaptive_ahead"] == 50
+    assert "adaptive_ahead" not in adaptive
 
 
 def test_without_a_baseline_the_head_itself_is_the_measure() -> None:

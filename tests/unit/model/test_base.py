@@ -245,6 +245,21 @@ def test_mean_pooling_of_sentence_transformers_is_read(tmp_path: Path) -> None:
     assert "the mean over all tokens is taken" in read_base(tmp_path / "c").notes[0]
 
 
+def test_the_transformer_may_lie_in_a_folder_of_its_own(tmp_path: Path) -> None:
+    """As modules.json says; a path out of the folder is refused."""
+    weights = toy_encoder(tmp_path / "0_Transformer")
+    pooled(tmp_path, "Transformer", "Pooling", "Normalize", mean_tokens=True)
+    modules = json.loads((tmp_path / "modules.json").read_text())
+    modules[0]["path"] = "0_Transformer"
+    (tmp_path / "modules.json").write_text(json.dumps(modules))
+    expected = bert_by_hand(weights, CONFIG, IDS)
+    torch.testing.assert_close(embedding(read_base(tmp_path).dense, IDS), expected, atol=1e-5, rtol=0)
+    modules[0]["path"] = "../elsewhere"
+    (tmp_path / "modules.json").write_text(json.dumps(modules))
+    with pytest.raises(CheckpointError, match="names a folder outside"):
+        read_base(tmp_path)
+
+
 def test_a_tokenizer_without_marks_is_used_as_it_is_and_remarked(tmp_path: Path) -> None:
     """No [CLS] and [SEP] are put around texts that the folder's own tokenizer gives without them."""
     toy_encoder(tmp_path, template=False)

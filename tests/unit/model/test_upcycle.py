@@ -14,12 +14,11 @@ from moe_core.errors import CheckpointError, ConfigError, InputError
 from moe_core.model.base_check import Base, read_base
 from moe_core.model.encoder import pack, pool
 from moe_core.model.reference import load_model
-from moe_core.model.text_batches import BatchConfig, batches, tokenize_texts
 from moe_core.model.training import TrainingConfig
 from moe_core.model.upcycle import check_out, upcycle, upcycle_config
 from moe_core.model.upcycle_texts import TextShares, read_shares
 from moe_core.records import StepReport
-from tests.unit.toy_encoder import toy_encoder, toy_texts, toy_tokenizer
+from tests.unit.toy_encoder import toy_encoder, toy_texts
 
 
 @pytest.fixture
@@ -89,21 +88,6 @@ def test_a_text_of_another_script_is_remarked(tmp_path: Path, base: Base) -> Non
     result = read_shares(written(tmp_path / "a.txt", [f"слово {i} никогда" for i in range(120)]), None,
                          base.tokenizer)  # fmt: skip
     assert any("unknown to the tokenizer" in note for note in result.notes)
-
-
-def test_large_vocabularies_keep_their_ids() -> None:
-    """Ids above 65,535 do not wrap around; disturbed texts hold only ids of the vocabulary."""
-    tokenizer = toy_tokenizer()
-    tokenizer.add_tokens([f"made{i}" for i in range(70_000)])
-    texts = tokenize_texts([f"made{i} the" for i in range(69_000, 69_200)], ["x"] * 200, tokenizer)
-    assert texts.ids.dtype == np.uint32
-    assert int(texts.ids.max()) == len(toy_tokenizer().get_vocab()) + 69_199
-    small = tokenize_texts(["the parcel"] * 60, ["x"] * 60, toy_tokenizer())
-    assert small.ids.dtype == np.uint16
-    disturbed = batches(small, BatchConfig(tokens=128, max_tokens=16, noise=1.0), seed=0)
-    seen = {token for rows in itertools.islice(disturbed, 20) for row in rows for token in row}
-    assert len(seen) > 4
-    assert max(seen) < len(toy_tokenizer().get_vocab())
 
 
 @pytest.mark.parametrize(("neurons", "wanted", "made"), [(100, None, 10), (34, 16, 2), (96, 12, 12), (36, 8, 6)])
