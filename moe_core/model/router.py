@@ -78,9 +78,12 @@ class Router(nn.Module):
 
     def forward(self, x_TD: Tensor) -> Tensor:
         """logits_TE: predicted log norm of every expert's deviation from its mean output."""
-        if torch.is_autocast_enabled("cpu"):
+        if x_TD.dtype != torch.float32 or torch.is_autocast_enabled("cpu"):
             with torch.autocast("cpu", enabled=False):
-                return self.forward(x_TD.float())
+                return self._forward(x_TD.float())
+        return self._forward(x_TD)
+
+    def _forward(self, x_TD: Tensor) -> Tensor:
         hidden_TR = nn.functional.gelu(torch.addmm(self.inner.bias, x_TD, self.inner.weight.t()))
         return torch.addmm(self.outer.bias, hidden_TR, self.outer.weight.t())
 
