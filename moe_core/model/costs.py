@@ -4,17 +4,18 @@ Normalisation, GELU, softmax and adding are left out on both sides (under 2 % of
 pooling and the head cost the same in every mode and are left out too.
 """
 
-from moe_core.model.encoder import EncoderConfig
+from moe_core.model.encoder import FUSED_FROM, EncoderConfig
 
 
 def attention_flops(config: EncoderConfig, n_tokens: int, query_width: int) -> int:
     """Attention of one text: projections of every token, and every token against every token.
 
-    `query_width`: width of one query (and key) head, see `narrow.py`.
+    `query_width`: width of one query (and key) head, see `narrow.py`; in long texts narrow heads are padded.
     """
     d, narrow = config.d_model, config.n_heads * query_width
     per_token = 2 * d * narrow + 2 * d * d  # queries and keys; values and output
-    return 2 * config.n_layers * (n_tokens * per_token + n_tokens * n_tokens * (narrow + d))
+    scores = d if n_tokens >= FUSED_FROM else narrow
+    return 2 * config.n_layers * (n_tokens * per_token + n_tokens * n_tokens * (scores + d))
 
 
 def dense_flops(config: EncoderConfig, n_tokens: int) -> int:

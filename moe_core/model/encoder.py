@@ -15,6 +15,7 @@ from moe_core.model.layers import DenseFeedForward, ExpertFeedForward
 from moe_core.model.prepared import PreparedLinear
 from moe_core.model.router import RouterConfig, Routing
 
+FUSED_FROM = 64  # tokens of a text from which narrow heads go through the fused kernel, padded
 RouteLayer = Callable[[int, Tensor], Routing]
 
 
@@ -106,7 +107,7 @@ class Attention(nn.Module):
                 for projected in part.split([narrow, narrow, d_model], dim=2)
             )
             scale, missing = self.query_width**-0.5, v.shape[3] - self.query_width
-            if self.training or (missing and length < 64):
+            if self.training or (missing and length < FUSED_FROM):
                 out = torch.softmax((q * scale) @ k.transpose(2, 3), dim=3) @ v
             else:  # the fused kernel wants equal widths: columns of 0 change no score
                 if missing:

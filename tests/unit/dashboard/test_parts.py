@@ -34,6 +34,7 @@ def test_every_shown_metric_is_explained() -> None:
         *numbers.LIVE_METRICS,
         *numbers.LOAD_METRICS,
         *numbers.LOG_METRICS,
+        *tuning_numbers.METRICS,
     }
     assert shown == set(METRICS)
     for key in shown:
