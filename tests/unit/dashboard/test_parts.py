@@ -10,7 +10,7 @@ import pytest
 
 from moe_core.analysis.metric_info import METRICS, metric_info
 from moe_core.analysis.trace import TraceArrays
-from moe_core.dashboard import data, demo, numbers, widgets
+from moe_core.dashboard import data, demo, numbers, tuning_numbers, widgets
 from moe_core.dashboard.flags import FLAG_WORDS, flag_words
 from moe_core.dashboard.routing_canvas import canvas_data, routing_alt
 from moe_core.errors import InputError
@@ -157,6 +157,7 @@ def runs(**changes: list[object]) -> pd.DataFrame:
         "n_requests": [5, 5, 9],
         "n_tokens": [50, 50, 90],
         "active_fraction": [1.0, 0.5, 0.9],
+        "escalates": [None, None, None],
         "flops": [100, 60, 100],
         "flops_dense": [100, 100, 100],
         "source": ["demo", "demo", "infer"],
