@@ -10,12 +10,11 @@ from torch import Tensor
 
 from moe_core.errors import InputError
 from moe_core.model.baseline_routing import decide_random_k, decide_threshold, decide_top_p, match
-from moe_core.model.calibration import thresholds_LE
 from moe_core.model.encoder import Encoder, PackedTexts, RouteLayer, pack, pool
 from moe_core.model.heads import Head
 from moe_core.model.reference import RoutedModel, load_model
 from moe_core.model.requests import Setting
-from moe_core.model.router import Routing, decide, decide_top_k
+from moe_core.model.router import Routing, decide_top_k
 from moe_core.model.split import expert_layers
 
 BUDGETS = (1.0, 0.5, 0.35, 0.25, 0.15)
@@ -82,13 +81,7 @@ def dense(model: RoutedModel, name: str = "dense") -> Variant:
 def adaptive(model: RoutedModel, budget: float, name: str | None = None, weights: str = TRAINED) -> Variant:
     """Raises InputError for a budget outside the measured range."""
     return Variant(name=name or f"adaptive@{budget:g}", encoder=model.adapted, heads=model.heads, rule="adaptive",
-                   budget=budget, weights=weights, route=_adaptive_route(model, budget))  # fmt: skip
-
-
-def _adaptive_route(model: RoutedModel, budget: float) -> RouteLayer:
-    tau, ramp = model.calibration.tau(budget), model.config.ramp
-    thresholds = thresholds_LE(model.adapted, [tau] * model.config.n_layers)
-    return lambda layer, logits_TE: decide(logits_TE, thresholds[layer], ramp)
+                   budget=budget, weights=weights, route=model.route(budget))  # fmt: skip
 
 
 def top_k(model: RoutedModel, k: int, name: str | None = None, weights: str = UNTRAINED) -> Variant:

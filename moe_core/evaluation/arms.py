@@ -1,21 +1,18 @@
 """The sides of a comparison: the same texts through the dense original, or through the experts by some rule."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from moe_core.model import costs
-from moe_core.model.calibration import thresholds_LE
-from moe_core.model.encoder import pack, pool
+from moe_core.model.encoder import RouteLayer, pack, pool
 from moe_core.model.reference import RoutedModel
-from moe_core.model.router import Routing, decide, decide_top_k
+from moe_core.model.router import decide_top_k
 from moe_core.model.session import executed_per_text
 
-Route = Callable[[int, Tensor], Routing]
 BATCH_TOKENS = 4096
 
 
@@ -49,21 +46,13 @@ def tokenize(model: RoutedModel, texts: Sequence[str], max_tokens: int) -> list[
     return rows
 
 
-def adaptive(model: RoutedModel, budget: float, available: Sequence[Tensor | None] | None = None) -> Route:
-    """The model's own rule at a budget. Raises InputError outside the measured range."""
-    tau = model.calibration.tau(budget)
-    thresholds = thresholds_LE(model.adapted, [tau] * model.config.n_layers)
-    ramp = model.config.ramp
-    return lambda layer, logits: decide(logits, thresholds[layer], ramp, available[layer] if available else None)
-
-
-def top_k(k: int) -> Route:
+def top_k(k: int) -> RouteLayer:
     """The k experts with the largest scores, for every token."""
     return lambda layer, logits: decide_top_k(logits, k)
 
 
 @torch.inference_mode()
-def embed(model: RoutedModel, ids: Sequence[Sequence[int]], route: Route | None) -> Embedded:
+def embed(model: RoutedModel, ids: Sequence[Sequence[int]], route: RouteLayer | None) -> Embedded:
     """Embeddings of `ids` by `route`, or by the dense original (None)."""
     sizes = model.config
     encoder = model.dense if route is None else model.adapted

@@ -23,10 +23,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from moe_core.evaluation import arms
-from moe_core.model.calibration import thresholds_LE
 from moe_core.model.encoder import EncoderLayer, PackedTexts, pack, pool
 from moe_core.model.reference import RoutedModel
-from moe_core.model.router import Routing, decide, decide_top_k
+from moe_core.model.router import Routing, decide_top_k
 
 EQUAL_K = 2
 SHUFFLES = 200
@@ -50,8 +49,7 @@ def measure_difficulty(
     by difficulty with experts per token and layer, and the swap test's cosines with the interval of their difference.
     """
     generator = torch.Generator().manual_seed(seed)
-    thresholds = thresholds_LE(model.adapted, [model.calibration.tau(budget)] * model.config.n_layers)
-    ramp = model.config.ramp
+    adaptive = model.route(budget)
     used, hard, late, text = [], [], [], []
     own: list[float] = []
     swapped: list[float] = []
@@ -62,7 +60,7 @@ def measure_difficulty(
         states = dense_states(model, packed)
         dense_TD = states[-1]
         equal_TD, _ = model.adapted(packed, lambda _, logits: decide_top_k(logits, EQUAL_K))
-        _, routings = model.adapted(packed, lambda layer, logits: decide(logits, thresholds[layer], ramp))
+        _, routings = model.adapted(packed, adaptive)
         inner_T = inner_tokens(packed)
         counts_LT = torch.stack([(r.gates_TE > 0).sum(dim=1) for r in routings])
         used.append(counts_LT.double().mean(dim=0)[inner_T].numpy())

@@ -18,7 +18,7 @@ from torch import Tensor
 from moe_core.evaluation import arms
 from moe_core.evaluation.labelled import LabelledTexts
 from moe_core.evaluation.statistics import paired_points
-from moe_core.model.encoder import EncoderLayer, PackedTexts, pack, pool
+from moe_core.model.encoder import EncoderLayer, PackedTexts, RouteLayer, pack, pool
 from moe_core.model.layers import ExpertFeedForward
 from moe_core.model.lost_experts import Expert, available_LE, expert_name
 from moe_core.model.reference import RoutedModel
@@ -107,8 +107,8 @@ def _run(
     lost: Sequence[Lost],
 ) -> _Effects:
     sizes, head = model.config, model.head(head_name)
-    whole_route = arms.adaptive(model, budget)
-    routes = {e: arms.adaptive(model, budget, available_LE(e, sizes.n_layers, sizes.n_experts)) for e in lost}
+    whole_route = model.route(budget)
+    routes = {e: model.route(budget, available_LE(e, sizes.n_layers, sizes.n_experts)) for e in lost}
     whole_right = np.zeros(len(ids), dtype=np.bool_)
     right = {experts: np.zeros(len(ids), dtype=np.bool_) for experts in lost}
     cosine = dict.fromkeys(lost, 0.0)
@@ -125,7 +125,7 @@ def _run(
     return _Effects(whole_right, right, cosine)
 
 
-def hidden_states(model: RoutedModel, packed: PackedTexts, x_TD: Tensor, route: arms.Route, start: int) -> list[Tensor]:
+def hidden_states(model: RoutedModel, packed: PackedTexts, x_TD: Tensor, route: RouteLayer, start: int) -> list[Tensor]:
     """x_TD, the input of layer `start`, followed by the output of that and every later layer."""
     states = [x_TD]
     for index in range(start, model.config.n_layers):

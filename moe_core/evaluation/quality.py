@@ -23,7 +23,7 @@ def embed_all(model: RoutedModel, ids: Sequence[Sequence[int]], budgets: Sequenc
     """The texts by the dense original, adaptively at every budget, and by fixed top-k at the same mean share."""
     result = {DENSE: arms.embed(model, ids, None)}
     for budget in budgets:
-        result["adaptive", budget] = arms.embed(model, ids, arms.adaptive(model, budget))
+        result["adaptive", budget] = arms.embed(model, ids, model.route(budget))
     for budget in budgets:
         k = round(budget * model.config.n_experts)
         if budget < 1 and abs(k - budget * model.config.n_experts) <= 0.5 and k >= 1:

@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from moe_core.errors import InputError
-from moe_core.model.calibration import Calibration, load_calibration
+from moe_core.model.calibration import Calibration, load_calibration, thresholds_LE
 from moe_core.model.checkpoint import folder_sha256, load_encoders
-from moe_core.model.encoder import Encoder, EncoderConfig
+from moe_core.model.encoder import Encoder, EncoderConfig, RouteLayer
 from moe_core.model.heads import Head, load_heads
 from moe_core.model.requests import Answer, Setting, TextRequest
-from moe_core.model.router import Mode
+from moe_core.model.router import Mode, decide
 from moe_core.model.session import Session
 from moe_core.model.tokens import TextTokenizer
 from moe_core.records import RoutingSink
@@ -69,6 +70,16 @@ class RoutedModel:
         if name not in self.heads:
             raise InputError(f"There is no head {name!r}; this model has: {', '.join(sorted(self.heads)) or 'none'}.")
         return self.heads[name]
+
+    def route(self, budget: float, available: Sequence[Tensor | None] | None = None) -> RouteLayer:
+        """The adaptive rule at a budget, for `Encoder.forward`; `available`: see `lost_experts.available_LE`.
+
+        Raises InputError outside the measured range.
+        """
+        n_layers, ramp = self.config.n_layers, self.config.ramp
+        thresholds = thresholds_LE(self.adapted, [self.calibration.tau(budget)] * n_layers)
+        left = available or [None] * n_layers
+        return lambda layer, logits_TE: decide(logits_TE, thresholds[layer], ramp, left[layer])
 
     def session(self, setting: Setting, sink: RoutingSink | None = None, **details: Any) -> Session:
         """A run at one setting. `details`: source, actor, config (see Session)."""

@@ -9,14 +9,17 @@ drawn alike for the rules that have one.
     narrow   the same k experts for every token, those with the largest mean score: a dense model with a narrower FFN
 """
 
+import math
 from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from moe_core.model.baseline_routing import decide_random_k, decide_top_p
+from moe_core.model.router import decide_top_k
+
 Rule = Literal["adaptive", "topk", "random", "topp", "narrow"]
-RULES: tuple[Rule, ...] = ("adaptive", "topk", "random", "topp", "narrow")
 
 
 def draw_level(seed: int, step: int, n_experts: int, all_on: float) -> float:
@@ -29,22 +32,13 @@ def draw_level(seed: int, step: int, n_experts: int, all_on: float) -> float:
 
 def choose(rule: Rule, logits_TE: Tensor, level: float, seed: int) -> Tensor:
     """gates_TE, 0 or 1, at `level` (share of experts; for topp the probability to be covered)."""
-    n_experts = logits_TE.shape[1]
-    k = max(1, round(level * n_experts))
+    k = max(1, round(level * logits_TE.shape[1]))
     if rule == "topk":
-        return _best(logits_TE, k)
+        return decide_top_k(logits_TE, k).gates_TE
     if rule == "random":
-        generator = torch.Generator().manual_seed(seed)
-        return _best(torch.rand(logits_TE.shape, generator=generator), k)
+        return decide_random_k(logits_TE, k, torch.Generator().manual_seed(seed)).gates_TE
     if rule == "narrow":
-        return _best(logits_TE.mean(dim=0, keepdim=True), k).expand_as(logits_TE)
+        return decide_top_k(logits_TE.mean(dim=0, keepdim=True), k).gates_TE.expand_as(logits_TE)
     if rule == "topp":
-        prob_TE, order_TE = torch.softmax(logits_TE, dim=1).sort(dim=1, descending=True, stable=True)
-        before_TE = prob_TE.cumsum(dim=1) - prob_TE
-        return torch.zeros_like(logits_TE).scatter(1, order_TE, ((before_TE < level) | (level >= 1)).float())
+        return decide_top_p(logits_TE, math.inf if level >= 1 else level).gates_TE
     raise ValueError(f"Rule {rule!r} has no choice of its own.")
-
-
-def _best(values_TE: Tensor, k: int) -> Tensor:
-    order_TE = values_TE.argsort(dim=1, descending=True, stable=True)
-    return torch.zeros_like(values_TE).scatter(1, order_TE[:, :k], 1.0)

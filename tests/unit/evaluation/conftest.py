@@ -8,42 +8,23 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from moe_core.model.calibration import Calibration, DialPoint
-from moe_core.model.encoder import EncoderConfig
 from moe_core.model.heads import Head, HeadCard
 from moe_core.model.reference import RoutedModel
-from moe_core.model.split import expert_layers, split_into_experts
 from moe_core.model.tokens import TextTokenizer
-
-WORDS = ["the", "parcel", "never", "arrived", "and", "nobody", "answers", "good", "bad", "box", "late", "again"]
+from tests.unit.tiny_encoders import WORDS, dense_encoder, save_tokenizer, sparse_encoder
 
 
 @pytest.fixture
 def model(tmp_path: Path) -> RoutedModel:
     """2 layers, D = 16, 4 experts of 8 neurons, a dial of three points, heads `sentiment` and `mood` of two labels."""
     torch.manual_seed(3)
-    config = EncoderConfig(vocab_size=50, n_positions=24, d_model=16, n_layers=2, n_heads=4, d_hidden=32, n_experts=0)
-    dense = config.build()
-    for parameter in dense.parameters():
-        if parameter.dim() > 1:
-            torch.nn.init.normal_(parameter, std=0.3)
-    dense.eval().requires_grad_(False)
-    adapted = split_into_experts(dense, n_experts=4, router_hidden=8, ramp=0.2, seed=0)
-    for block in expert_layers(adapted):
-        torch.nn.init.normal_(block.mean_ED, std=0.1)
-        torch.nn.init.normal_(block.router.outer.weight, std=1.0)
+    dense = dense_encoder(n_positions=24)
+    adapted = sparse_encoder(dense)
     folder = tmp_path / "model"
     folder.mkdir()
-    vocabulary = {piece: number for number, piece in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *WORDS])}
-    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.Lowercase()
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])]
-    )
-    tokenizer.save(str(folder / "tokenizer.json"))
+    save_tokenizer(folder / "tokenizer.json")
     points = tuple(
         DialPoint(tau, share, 0.9, 0.8, 10, 100, [share] * 2, {"mail": [share, 0.9, 10.0]})
         for tau, share in ((0.9, 0.2), (0.5, 0.6), (0.0, 1.0))
@@ -53,7 +34,7 @@ def model(tmp_path: Path) -> RoutedModel:
         for name in ("sentiment", "mood")
     }
     return RoutedModel(
-        adapted=adapted.eval().requires_grad_(False), dense=dense,
+        adapted=adapted, dense=dense,
         tokenizer=TextTokenizer(folder / "tokenizer.json", 24),
         calibration=Calibration(points), heads=heads, name="tiny", sha256="a" * 64, folder=folder,
     )  # fmt: skip

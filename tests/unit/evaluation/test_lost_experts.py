@@ -34,9 +34,9 @@ def test_all_single_experts_and_half_of_the_pairs_within_a_layer() -> None:
 def test_starting_at_the_lost_experts_layer_gives_the_whole_runs_numbers(model: RoutedModel) -> None:
     """Layers before it compute what they computed before."""
     packed = pack(texts(6))
-    lost = arms.adaptive(model, 0.6, available_LE([(1, 2)], 2, 4))
+    lost = model.route(0.6, available_LE([(1, 2)], 2, 4))
     with torch.inference_mode():
-        states = hidden_states(model, packed, model.adapted.embeddings(packed), arms.adaptive(model, 0.6), 0)
+        states = hidden_states(model, packed, model.adapted.embeddings(packed), model.route(0.6), 0)
         short = hidden_states(model, packed, states[1], lost, 1)[-1]
         full, routings = model.adapted(packed, lost)
     torch.testing.assert_close(short, full)
@@ -50,7 +50,7 @@ def test_an_expert_that_decides_the_answers_is_named_as_the_worst(model: RoutedM
     block = model.adapted.layers[layer].ffn
     with torch.no_grad():
         block.router.outer.bias[expert] += 8.0  # runs for every token, so that its mean output is never used
-    whole = judge(head, arms.embed(model, ids, arms.adaptive(model, 0.6)))[0]
+    whole = judge(head, arms.embed(model, ids, model.route(0.6)))[0]
     usual = head.card.labels.index(max(set(whole), key=whole.count))
     with torch.no_grad():
         block.mean_ED[expert] = 40 * (head.weight_CD[1 - usual] - head.weight_CD[usual])

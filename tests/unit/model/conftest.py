@@ -5,40 +5,28 @@ from pathlib import Path
 
 import pytest
 import torch
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from moe_core.model.calibration import Calibration, DialPoint
-from moe_core.model.encoder import Encoder, EncoderConfig
+from moe_core.model.encoder import Encoder
 from moe_core.model.heads import Head, HeadCard
 from moe_core.model.reference import RoutedModel
-from moe_core.model.split import expert_layers, split_into_experts
 from moe_core.model.tokens import TextTokenizer
 from moe_core.records import RequestRecord, RoutingBatch, RunRecord
-
-WORDS = ["the", "parcel", "never", "arrived", "and", "nobody", "answers", "good", "bad", "box", "late", "again"]
+from tests.unit.tiny_encoders import dense_encoder, save_tokenizer, sparse_encoder
 
 
 @pytest.fixture
 def tiny_dense() -> Encoder:
     """2 layers, D = 16, 32 neurons, vocabulary 50."""
     torch.manual_seed(3)
-    config = EncoderConfig(vocab_size=50, n_positions=24, d_model=16, n_layers=2, n_heads=4, d_hidden=32, n_experts=0)
-    encoder = config.build()
-    for parameter in encoder.parameters():
-        if parameter.dim() > 1:
-            torch.nn.init.normal_(parameter, std=0.3)
-    return encoder.eval().requires_grad_(False)
+    return dense_encoder(n_positions=24)
 
 
 @pytest.fixture
 def tiny_sparse(tiny_dense: Encoder) -> Encoder:
     """The same with 4 experts of 8 neurons, routers that tell experts apart, and mean outputs that are not 0."""
     torch.manual_seed(4)
-    encoder = split_into_experts(tiny_dense, n_experts=4, router_hidden=8, ramp=0.2, seed=0)
-    for block in expert_layers(encoder):
-        torch.nn.init.normal_(block.mean_ED, std=0.1)
-        torch.nn.init.normal_(block.router.outer.weight, std=1.0)
-    return encoder.eval().requires_grad_(False)
+    return sparse_encoder(tiny_dense)
 
 
 @pytest.fixture
@@ -46,14 +34,7 @@ def tiny_model(tiny_dense: Encoder, tiny_sparse: Encoder, tmp_path: Path) -> Rou
     """Both encoders with a tokenizer of a dozen words, a dial of three points and a head of two labels."""
     folder = tmp_path / "tiny"
     folder.mkdir()
-    vocabulary = {piece: number for number, piece in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *WORDS])}
-    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.Lowercase()
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])]
-    )
-    tokenizer.save(str(folder / "tokenizer.json"))
+    save_tokenizer(folder / "tokenizer.json")
     points = tuple(
         DialPoint(tau, share, 0.9, 0.8, 10, 100, [share] * 2, {}) for tau, share in ((0.9, 0.3), (0.5, 0.6), (0.0, 1.0))
     )

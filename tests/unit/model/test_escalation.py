@@ -12,7 +12,8 @@ from moe_core.model.escalation import Escalator, run_escalating
 from moe_core.model.policy import Escalation
 from moe_core.model.reference import RoutedModel
 from moe_core.model.requests import Setting, TextRequest
-from tests.unit.model.conftest import WORDS, ListSink
+from tests.unit.model.conftest import ListSink
+from tests.unit.tiny_encoders import WORDS
 
 TEXTS = [f"the {a} {b} arrived" for a in WORDS[3:8] for b in WORDS[5:9]]
 REQUESTS = [TextRequest(text=text, domain="mail", attributes={"n": str(n)}) for n, text in enumerate(TEXTS)]
