@@ -100,25 +100,34 @@ def relative_scores(logits_TE: Tensor) -> Tensor:
 def decide(logits_TE: Tensor, thresholds_E: Tensor, ramp: float, available_E: Tensor | None = None) -> Routing:
     """Adaptive routing: every expert whose score passes its threshold, and always the one with the largest margin.
 
-    `available_E` (bool) marks experts that may run; a missing one can neither pass nor be the floor. Where the largest
-    margin is that of a missing expert and nobody else passed, the floor that runs instead is a failover.
+    `available_E` (bool) marks experts that may run; a missing one can neither pass nor be the floor. Scores are then
+    shares of the strongest expert that is left (a missing one's is cut off at 1), so that more of the others run where
+    the strongest is missing. Whoever runs only for that reason is a failover.
     """
     scores_TE = relative_scores(logits_TE)
+    gates_TE, margins_TE, best_T1 = _gates(scores_TE, thresholds_E, ramp)
+    floor_T = margins_TE.gather(1, best_T1).squeeze(1) <= 0
+    if available_E is None:
+        return Routing(logits_TE, scores_TE, thresholds_E, gates_TE, floor_T)
+    wanted_TE = gates_TE > 0
+    left_TE = logits_TE.masked_fill(~available_E, float("-inf"))
+    scores_TE = (logits_TE - left_TE.amax(dim=1, keepdim=True)).clamp_(max=0.0).exp_()
+    gates_TE, margins_TE, best_T1 = _gates(scores_TE, thresholds_E, ramp, available_E)
+    floor_T = margins_TE.gather(1, best_T1).squeeze(1) <= 0
+    return Routing(logits_TE, scores_TE, thresholds_E, gates_TE, floor_T, (gates_TE > 0) & ~wanted_TE)
+
+
+def _gates(
+    scores_TE: Tensor, thresholds_E: Tensor, ramp: float, available_E: Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """gates_TE, margins_TE, and per token the expert with the largest margin (T, 1), whose gate is 1."""
     margins_TE = scores_TE - thresholds_E
     gates_TE = (margins_TE / (ramp * thresholds_E).clamp_(min=1e-9)).clamp_(0.0, 1.0)
-    if available_E is None:
-        best_T1 = margins_TE.argmax(dim=1, keepdim=True)
-        gates_TE.scatter_(1, best_T1, 1.0)
-        return Routing(logits_TE, scores_TE, thresholds_E, gates_TE, margins_TE.gather(1, best_T1).squeeze(1) <= 0)
-    wanted_T = margins_TE.argmax(dim=1)
-    margins_TE = margins_TE.masked_fill(~available_E, float("-inf"))
-    gates_TE = gates_TE.masked_fill(~available_E, 0.0)
+    if available_E is not None:
+        margins_TE = margins_TE.masked_fill(~available_E, float("-inf"))
+        gates_TE = gates_TE.masked_fill(~available_E, 0.0)
     best_T1 = margins_TE.argmax(dim=1, keepdim=True)
-    gates_TE = gates_TE.scatter(1, best_T1, 1.0)
-    floor_T = margins_TE.gather(1, best_T1).squeeze(1) <= 0
-    replaced_T1 = (floor_T & ~available_E[wanted_T]).unsqueeze(1)
-    failover_TE = torch.zeros_like(gates_TE, dtype=torch.bool).scatter(1, best_T1, replaced_T1)
-    return Routing(logits_TE, scores_TE, thresholds_E, gates_TE, floor_T, failover_TE)
+    return gates_TE.scatter(1, best_T1, 1.0), margins_TE, best_T1
 
 
 def decide_top_k(logits_TE: Tensor, k: int, available_E: Tensor | None = None) -> Routing:

@@ -42,7 +42,7 @@ class ObjectiveConfig:
     tau_rise: float = 0.3  # share of the steps over which the largest threshold rises to tau_top
     tau_layer_noise: float = 0.15  # standard deviation of the log threshold between layers
     all_on: float = 0.08  # share of the steps with all experts on
-    lost_expert: float = 0.0  # share of the (step, layer) pairs in which one random expert is not available
+    lost_expert: float = 0.0  # share of the (step, layer) pairs in which one or two experts are not available
     gate_gradient: bool = False  # the loss also reaches the routers, through the gates (gate_gradient.py)
     gate_window: float = 0.0
     norms_every: int = 1  # contributions are measured on every n-th token (routers, concentration, imbalance)
@@ -172,13 +172,19 @@ def draw_thresholds(config: TrainingConfig, step: int) -> list[float]:
     return [float(min(0.97, tau * math.exp(n))) for n in noise]
 
 
-def draw_available(config: TrainingConfig, step: int, layer: int) -> Tensor | None:
-    """Which experts may run in this step and layer (bool, E); None: all of them."""
+def draw_available(config: TrainingConfig, step: int, layer: int, load_E: Tensor) -> Tensor | None:
+    """Which experts may run in this step and layer (bool, E); None: all of them.
+
+    One or two are lost. Half of them are drawn by load, since a busy expert is the one that others must learn to replace.
+    """
     rng = np.random.default_rng([config.seed, 13, step, layer])
     if rng.random() >= config.objective.lost_expert:
         return None
     available_E = torch.ones(config.n_experts, dtype=torch.bool)
-    available_E[int(rng.integers(config.n_experts))] = False
+    weights_E = load_E.double().numpy() + 1e-6
+    for _ in range(1 + int(rng.random() < 0.4)):
+        by_load = rng.random() < 0.5
+        available_E[int(rng.choice(config.n_experts, p=weights_E / weights_E.sum() if by_load else None))] = False
     return available_E
 
 
@@ -204,7 +210,7 @@ def training_loss(
         assert isinstance(layer.ffn, ExpertFeedForward)
         a_TD = layer.attend(x_TD, texts.groups)
         logits_TE = layer.ffn.router(a_TD.detach())
-        available_E = draw_available(config, step, index)
+        available_E = draw_available(config, step, index, controller.load_LE[index])
         thresholds_E = layer.ffn.router.thresholds_E(taus[index])
         routing = decide(logits_TE.detach(), thresholds_E, config.ramp, available_E)
         gates_TE = routing.gates_TE

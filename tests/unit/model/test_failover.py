@@ -85,8 +85,8 @@ def test_all_experts_on_means_all_that_are_left(tiny_model: RoutedModel) -> None
 
 
 def test_who_stands_in_is_marked_in_the_log_and_in_the_trace(tiny_model: RoutedModel) -> None:
-    """At a high threshold mostly one expert runs, so losing the favourite of a layer makes failovers; each of them ran,
-    is the floor, and is what the trace says."""
+    """At a high threshold mostly one expert runs, so losing the favourite of a layer makes failovers; each of them ran
+    and is what the trace says."""
     dense = tiny_model.session(Setting(thresholds_L=(0.97, 0.97), head=None, keep_traces=True)).answer(REQUESTS)
     counts_E = sum((a.trace.gates_LTE[0] > 0).sum(axis=0) for a in dense if a.trace is not None)
     favourite = int(np.argmax(counts_E))
@@ -98,7 +98,6 @@ def test_who_stands_in_is_marked_in_the_log_and_in_the_trace(tiny_model: RoutedM
     assert stood_in.any()
     assert (rows.layer_N[stood_in] == 0).all()
     assert rows.selected_N[stood_in].all()
-    assert (rows.flags_N[stood_in] & DecisionFlag.FLOOR).all()
     assert sum(int(a.trace.failover_LTE.sum()) for a in answers if a.trace is not None) == stood_in.sum()
 
 
@@ -112,22 +111,29 @@ def test_a_lost_expert_that_would_have_run_is_the_recorded_loser(tiny_model: Rou
     assert (rows.margin_N[losers] > 0).all()
 
 
-def test_nobody_stands_in_while_another_expert_passes() -> None:
-    """Scores 1, 0.5, 0.25 at threshold 0.4: the first is lost, the second ran anyway."""
+def test_without_the_strongest_the_others_are_measured_against_the_strongest_left() -> None:
+    """Scores 1, 0.5, 0.25 at threshold 0.4. Without the first they are 1, 0.5 of the second's: the second ran anyway,
+    the third stands in. Without the second the third stays at 0.25 and nobody stands in."""
     logits = torch.tensor([[math.log(4), math.log(2), 0.0]])
-    routing = decide(logits, torch.full((3,), 0.4), 0.2, torch.tensor([False, True, True]))
-    assert (routing.gates_TE > 0).tolist() == [[False, True, False]]
-    assert routing.failover_TE is not None
-    assert not routing.failover_TE.any()
+    first = decide(logits, torch.full((3,), 0.4), 0.2, torch.tensor([False, True, True]))
+    torch.testing.assert_close(first.scores_TE, torch.tensor([[1.0, 1.0, 0.5]]))
+    assert (first.gates_TE > 0).tolist() == [[False, True, True]]
+    assert first.failover_TE is not None
+    assert first.failover_TE.tolist() == [[False, False, True]]
+    second = decide(logits, torch.full((3,), 0.4), 0.2, torch.tensor([True, False, True]))
+    torch.testing.assert_close(second.scores_TE, torch.tensor([[1.0, 0.5, 0.25]]))
+    assert (second.gates_TE > 0).tolist() == [[True, False, False]]
+    assert second.failover_TE is not None
+    assert not second.failover_TE.any()
 
 
-def test_the_floor_stands_in_only_for_a_lost_favourite() -> None:
+def test_the_next_one_stands_in_only_for_a_lost_favourite() -> None:
     """At threshold 0.9: losing the favourite makes the next one a failover; losing the weakest changes nothing."""
     logits = torch.tensor([[math.log(4), math.log(2), 0.0]])
     lost_first = decide(logits, torch.full((3,), 0.9), 0.2, torch.tensor([False, True, True]))
     assert lost_first.failover_TE is not None
     assert lost_first.failover_TE.tolist() == [[False, True, False]]
-    assert lost_first.floor_T.tolist() == [True]
+    assert lost_first.floor_T.tolist() == [False]
     lost_last = decide(logits, torch.full((3,), 1.1), 0.2, torch.tensor([True, True, False]))
     assert lost_last.failover_TE is not None
     assert lost_last.floor_T.tolist() == [True]

@@ -38,7 +38,7 @@ def test_the_best_expert_runs_even_if_nobody_passes_and_this_is_marked() -> None
 
 
 def test_an_unavailable_expert_neither_runs_nor_is_the_floor() -> None:
-    """The strongest expert is lost: the next best takes its place."""
+    """The strongest expert is lost: the next best takes its place, and its score is then 1."""
     routing = decide(
         torch.tensor([[0.0, -1.0, -2.0]]),
         torch.full((3,), 0.9),
@@ -46,7 +46,7 @@ def test_an_unavailable_expert_neither_runs_nor_is_the_floor() -> None:
         available_E=torch.tensor([False, True, True]),
     )
     assert (routing.gates_TE > 0).tolist() == [[False, True, False]]
-    assert routing.floor_T.tolist() == [True]
+    assert routing.floor_T.tolist() == [False]
 
 
 def test_the_gate_is_continuous_at_the_threshold() -> None:
