@@ -18,7 +18,7 @@ from torch import Tensor
 from moe_core.errors import CheckpointError, InputError
 from moe_core.model.checkpoint import read_json
 from moe_core.model.encoder import Encoder, PackedTexts, pack, pool
-from moe_core.model.router import decide
+from moe_core.model.router import Thresholds, decide_at
 from moe_core.model.split import expert_layers
 
 COARSE_TAUS = tuple(float(tau) for tau in 0.97 * np.linspace(1.0, 0.0, 40) ** 1.7)
@@ -106,15 +106,15 @@ def measure(
     tau: float,
 ) -> DialPoint:
     """Share and cosine at one threshold; `dense_BD` and `domains` give each batch's embeddings and domains."""
-    thresholds = thresholds_LE(student, [tau] * student.config.n_layers)
-    ramp = student.config.ramp
+    values_LE = thresholds_LE(student, [tau] * student.config.n_layers)
+    thresholds = [Thresholds.of(values_E, student.config.ramp) for values_E in values_LE]
     executed_L = np.zeros(student.config.n_layers)
     cosines: list[float] = []
     names: list[str] = []
     shares: list[float] = []
     n_tokens = 0
     for packed, target_BD, domain_B in zip(batches, dense_BD, domains, strict=True):
-        hidden_TD, routings = student(packed, lambda layer, z: decide(z, thresholds[layer], ramp))
+        hidden_TD, routings = student(packed, lambda layer, z: decide_at(z, thresholds[layer]))
         active_LT = torch.stack([(r.gates_TE > 0).float().mean(dim=1) for r in routings])
         executed_L += active_LT.sum(dim=1).numpy()
         n_tokens += len(packed.ids_T)

@@ -10,9 +10,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from moe_core.model import dispatch
-from moe_core.model.dispatch import BLOCK, FEW_TOKENS, WHOLE_BLOCK, Buffers, ExpertWeights, PreparedPair
+from moe_core.model.dispatch import (
+    BLOCK,
+    FEW_TOKENS,
+    WHOLE_BLOCK,
+    Buffers,
+    ExpertWeights,
+    PreparedPair,
+    PreparedWhole,
+)
 from moe_core.model.prepared import Derived, can_prepare, product
 from moe_core.model.router import Router, RouterConfig, Routing
+
+Begun = tuple[PreparedWhole, Tensor]  # what a product for the router has already computed of the experts
 
 
 class DenseFeedForward(nn.Module):
@@ -57,26 +67,46 @@ class ExpertFeedForward(DenseFeedForward):
         self.mean_ED = nn.Parameter(torch.zeros(router.n_experts, d_model))
         self.router: Router = router.build()
         self._weights: Derived[ExpertWeights] = Derived(dispatch.expert_weights)
+        self._whole: Derived[PreparedWhole] = Derived(dispatch.prepare_whole)
 
-    def forward_routed(self, x_TD: Tensor, routing: Routing) -> Tensor:
+    def read(self, x_TD: Tensor) -> tuple[Tensor, Begun | None]:
+        """The router's logits_TE. For a few tokens the same product also gives the experts' hidden values, to be handed
+        to `forward_routed`; else None."""
+        if len(x_TD) <= FEW_TOKENS and can_prepare(x_TD, self._parameters["w1_HD"]):  # type: ignore[arg-type]
+            whole = self._prepared_whole()
+            if whole.usable and whole.router is not None:
+                logits_TE, hidden_TX = whole.read(x_TD)
+                return logits_TE, (whole, hidden_TX)
+        logits_TE = self.router(x_TD)
+        return logits_TE, None
+
+    def _prepared_whole(self) -> PreparedWhole:
+        # Plain look-ups: an attribute of a module costs 1 us, and 5 when the weights have just swept the caches.
+        maps = self._modules["router"]._modules  # type: ignore[union-attr]
+        own, inner, outer = self._parameters, maps["inner"]._parameters, maps["outer"]._parameters  # type: ignore[union-attr]
+        return self._whole.of(
+            own["w1_HD"], own["b1_H"], own["w2_HD"], own["b2_D"], own["mean_ED"],  # type: ignore[arg-type]
+            inner["weight"], inner["bias"], outer["weight"], outer["bias"],  # type: ignore[arg-type]
+        )  # fmt: skip
+
+    def forward_routed(self, x_TD: Tensor, routing: Routing, begun: Begun | None = None) -> Tensor:
         """Runs the experts with a gate above 0, block by block in the way that costs least (`dispatch.py`).
 
-        What an expert that no token chose holds changes no number. No gradients: see `forward_masked`.
+        What an expert that no token chose holds changes no number. `begun`: what `read` gave, used up here. No
+        gradients: see `forward_masked`.
         """
+        if begun is not None:
+            return begun[0].finish(begun[1], routing.gates_TE)
         if torch.is_grad_enabled():
             with torch.no_grad():
                 return self.forward_routed(x_TD, routing)
         if torch.is_autocast_enabled("cpu"):
             with torch.autocast("cpu", enabled=False):
                 return self.forward_routed(x_TD.to(self.w1_HD.dtype), routing)
-        own = self._parameters  # plain look-ups: `self.w1_HD` costs 1 us, and one short text has 6 layers of 100 us
-        w1_HD, w2_HD = own["w1_HD"], own["w2_HD"]
-        assert w1_HD is not None
-        assert w2_HD is not None
-        weights = self._weights.of(w1_HD, own["b1_H"], w2_HD, own["b2_D"], own["mean_ED"])  # type: ignore[arg-type]
         gates_TE = routing.gates_TE if routing.gates_TE.dtype == x_TD.dtype else routing.gates_TE.to(x_TD.dtype)
-        if len(x_TD) <= FEW_TOKENS and weights.all_sound and can_prepare(x_TD, w1_HD):
-            return dispatch.run_whole(weights, self._prepared.of(w1_HD, w2_HD), x_TD, gates_TE)
+        if len(x_TD) <= FEW_TOKENS and can_prepare(x_TD, self.w1_HD) and (whole := self._prepared_whole()).usable:
+            return whole.run(x_TD, gates_TE)
+        weights = self._weights.of(self.w1_HD, self.b1_H, self.w2_HD, self.b2_D, self.mean_ED)
         buffers = Buffers(x_TD)
         n_blocks = max(1, round(len(x_TD) / BLOCK))
         if n_blocks == 1:
@@ -95,12 +125,12 @@ class ExpertFeedForward(DenseFeedForward):
         chosen = dispatch.plan(counts_E, len(x_TD), self.expert_width, threads=threads, whole=may_whole)
         if not chosen.whole:
             return dispatch.run_plan(weights, x_TD, gates_TE, chosen, counts_E, buffers)
-        pair = self._prepared.of(self.w1_HD, self.w2_HD)
+        whole = self._prepared_whole()
         if len(x_TD) <= WHOLE_BLOCK:
-            return dispatch.run_whole(weights, pair, x_TD, gates_TE)
+            return whole.run(x_TD, gates_TE)
         starts = range(0, len(x_TD), WHOLE_BLOCK)
         parts = [slice(start, start + WHOLE_BLOCK) for start in starts]
-        return torch.cat([dispatch.run_whole(weights, pair, x_TD[part], gates_TE[part]) for part in parts])
+        return torch.cat([whole.run(x_TD[part], gates_TE[part]) for part in parts])
 
     def forward_masked(self, x_TD: Tensor, gates_TE: Tensor, *, norms_every: int = 1) -> tuple[Tensor, Tensor]:
         """Training path: all experts are computed, then weighted. Returns (y_TD, norms_NE).

@@ -47,13 +47,14 @@ class Derived(Generic[T]):
 
     def __init__(self, make: Callable[..., T]) -> None:
         self._make = make
-        self._key: tuple[tuple[int, int, torch.dtype], ...] | None = None
+        self._key: list[tuple[int, int, torch.dtype]] | None = None
         self._value: T | None = None
 
     def of(self, *tensors: Tensor) -> T:
-        if any(tensor.is_inference() for tensor in tensors):  # PyTorch does not count writes to these
+        try:
+            key = [(tensor.data_ptr(), tensor._version, tensor.dtype) for tensor in tensors]
+        except RuntimeError:  # an inference tensor: PyTorch does not count writes to these
             return self._make(*tensors)
-        key = tuple((tensor.data_ptr(), tensor._version, tensor.dtype) for tensor in tensors)
         value = self._value
         if value is None or key != self._key:
             with torch.no_grad():

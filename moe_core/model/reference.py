@@ -15,7 +15,7 @@ from moe_core.model.checkpoint import folder_sha256, load_encoders
 from moe_core.model.encoder import Encoder, EncoderConfig, RouteLayer
 from moe_core.model.heads import Head, load_heads
 from moe_core.model.requests import Answer, Setting, TextRequest
-from moe_core.model.router import Mode, decide
+from moe_core.model.router import Mode, Thresholds, decide_at
 from moe_core.model.session import Session
 from moe_core.model.tokens import TextTokenizer
 from moe_core.records import RoutingSink
@@ -77,9 +77,10 @@ class RoutedModel:
         Raises InputError outside the measured range.
         """
         n_layers, ramp = self.config.n_layers, self.config.ramp
-        thresholds = thresholds_LE(self.adapted, [self.calibration.tau(budget)] * n_layers)
+        values_LE = thresholds_LE(self.adapted, [self.calibration.tau(budget)] * n_layers)
+        thresholds = [Thresholds.of(values_E, ramp) for values_E in values_LE]
         left = available or [None] * n_layers
-        return lambda layer, logits_TE: decide(logits_TE, thresholds[layer], ramp, left[layer])
+        return lambda layer, logits_TE: decide_at(logits_TE, thresholds[layer], left[layer])
 
     def session(self, setting: Setting, sink: RoutingSink | None = None, **details: Any) -> Session:
         """A run at one setting. `details`: source, actor, config (see Session)."""

@@ -17,6 +17,7 @@ by `ramp` (relative) above the threshold. So a score that differs in the last bi
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import torch
@@ -97,6 +98,24 @@ def relative_scores(logits_TE: Tensor) -> Tensor:
     return (logits_TE - logits_TE.amax(dim=1, keepdim=True)).exp_()
 
 
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """One layer's thresholds and what follows from them, made once a run: a short text has 6 layers of 100 us each.
+
+    values_E; fade_E: score range over which an expert fades in; strongest_runs: whether the token's strongest expert
+    passes with gate 1 whatever the scores are, so that nobody needs to stand in as the floor.
+    """
+
+    values_E: Tensor
+    fade_E: Tensor
+    strongest_runs: bool
+
+    @classmethod
+    def of(cls, thresholds_E: Tensor, ramp: float) -> "Thresholds":
+        fade_E = (ramp * thresholds_E).clamp_(min=1e-9)
+        return cls(thresholds_E, fade_E, float(thresholds_E.max() + fade_E.max()) < 1)
+
+
 def decide(logits_TE: Tensor, thresholds_E: Tensor, ramp: float, available_E: Tensor | None = None) -> Routing:
     """Adaptive routing: every expert whose score passes its threshold, and always the one with the largest margin.
 
@@ -104,30 +123,38 @@ def decide(logits_TE: Tensor, thresholds_E: Tensor, ramp: float, available_E: Te
     shares of the strongest expert that is left (a missing one's is cut off at 1), so that more of the others run where
     the strongest is missing. Whoever runs only for that reason is a failover.
     """
+    return decide_at(logits_TE, Thresholds.of(thresholds_E, ramp), available_E)
+
+
+def decide_at(logits_TE: Tensor, thresholds: Thresholds, available_E: Tensor | None = None) -> Routing:
+    """`decide` at thresholds that were prepared."""
     scores_TE = relative_scores(logits_TE)
-    gates_TE, margins_TE, best_T1 = _gates(scores_TE, thresholds_E, ramp)
-    floor_T = margins_TE.gather(1, best_T1).squeeze(1) <= 0
+    gates_TE, floor_T = _gates(scores_TE, thresholds)
     if available_E is None:
-        return Routing(logits_TE, scores_TE, thresholds_E, gates_TE, floor_T)
+        return Routing(logits_TE, scores_TE, thresholds.values_E, gates_TE, floor_T)
     wanted_TE = gates_TE > 0
     left_TE = logits_TE.masked_fill(~available_E, float("-inf"))
     scores_TE = (logits_TE - left_TE.amax(dim=1, keepdim=True)).clamp_(max=0.0).exp_()
-    gates_TE, margins_TE, best_T1 = _gates(scores_TE, thresholds_E, ramp, available_E)
-    floor_T = margins_TE.gather(1, best_T1).squeeze(1) <= 0
-    return Routing(logits_TE, scores_TE, thresholds_E, gates_TE, floor_T, (gates_TE > 0) & ~wanted_TE)
+    gates_TE, floor_T = _gates(scores_TE, thresholds, available_E)
+    return Routing(logits_TE, scores_TE, thresholds.values_E, gates_TE, floor_T, (gates_TE > 0) & ~wanted_TE)
 
 
-def _gates(
-    scores_TE: Tensor, thresholds_E: Tensor, ramp: float, available_E: Tensor | None = None
-) -> tuple[Tensor, Tensor, Tensor]:
-    """gates_TE, margins_TE, and per token the expert with the largest margin (T, 1), whose gate is 1."""
-    margins_TE = scores_TE - thresholds_E
-    gates_TE = (margins_TE / (ramp * thresholds_E).clamp_(min=1e-9)).clamp_(0.0, 1.0)
+@lru_cache(maxsize=64)
+def _nobody(n_tokens: int) -> Tensor:
+    """No floor for any token; shared by all calls of that size, never written to."""
+    return torch.zeros(n_tokens, dtype=torch.bool)
+
+
+def _gates(scores_TE: Tensor, thresholds: Thresholds, available_E: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """gates_TE, and floor_T: where the expert with the largest margin was let through without passing."""
+    margins_TE = scores_TE - thresholds.values_E
     if available_E is not None:
-        margins_TE = margins_TE.masked_fill(~available_E, float("-inf"))
-        gates_TE = gates_TE.masked_fill(~available_E, 0.0)
+        margins_TE = margins_TE.masked_fill_(~available_E, float("-inf"))
+    gates_TE = (margins_TE / thresholds.fade_E).clamp_(0.0, 1.0)
+    if thresholds.strongest_runs:
+        return gates_TE, _nobody(len(gates_TE))
     best_T1 = margins_TE.argmax(dim=1, keepdim=True)
-    return gates_TE.scatter(1, best_T1, 1.0), margins_TE, best_T1
+    return gates_TE.scatter_(1, best_T1, 1.0), margins_TE.gather(1, best_T1).squeeze(1) <= 0
 
 
 def decide_top_k(logits_TE: Tensor, k: int, available_E: Tensor | None = None) -> Routing:

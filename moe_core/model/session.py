@@ -21,7 +21,7 @@ from moe_core.model.lost_experts import available_LE, expert_name
 from moe_core.model.policy import check_thresholds
 from moe_core.model.recording import decisions_of
 from moe_core.model.requests import Answer, ReadyRequest, Setting, TextRequest, Trace
-from moe_core.model.router import MODES, Routing, decide, decide_top_k
+from moe_core.model.router import MODES, Routing, Thresholds, decide_at, decide_top_k
 from moe_core.model.tokens import TokenizedText
 from moe_core.records import RequestRecord, RoutingBatch, RoutingSink, RunRecord
 
@@ -52,7 +52,7 @@ class Session:
         self.head = model.head(setting.head) if setting.head is not None else None
         sizes = model.config
         tau_L = self._tau_L()
-        self.thresholds = thresholds_LE(model.adapted, tau_L)
+        self.thresholds = [Thresholds.of(values_E, sizes.ramp) for values_E in thresholds_LE(model.adapted, tau_L)]
         self.available = self._available()
         self.top_k = max(1, round(setting.budget * sizes.n_experts))
         self._count = 0
@@ -97,9 +97,9 @@ class Session:
     def _routing_config(self, tau_L: Sequence[float]) -> dict[str, Any]:
         lost = {"unavailable": [expert_name(e) for e in self.setting.unavailable]} if self.setting.unavailable else {}
         if self.setting.mode == "adaptive":
+            values_LE = [[round(value, 6) for value in layer.values_E.tolist()] for layer in self.thresholds]
             return {"tau": tau_L[0] if self.setting.thresholds_L is None else None, "tau_L": list(tau_L),
-                    "ramp": self.model.config.ramp, **lost,
-                    "thresholds_LE": [[round(v, 6) for v in row.tolist()] for row in self.thresholds]}  # fmt: skip
+                    "ramp": self.model.config.ramp, **lost, "thresholds_LE": values_LE}  # fmt: skip
         return {"top_k": self.top_k, **lost} if self.setting.mode == "topk" else {}
 
     def ready(self, requests: Sequence[TextRequest], *, first_number: int = 1) -> list[ReadyRequest]:
@@ -144,7 +144,7 @@ class Session:
     def _route(self, layer: int, logits_TE: torch.Tensor) -> Routing:
         if self.setting.mode == "topk":
             return decide_top_k(logits_TE, self.top_k, self.available[layer])
-        return decide(logits_TE, self.thresholds[layer], self.model.config.ramp, self.available[layer])
+        return decide_at(logits_TE, self.thresholds[layer], self.available[layer])
 
     def _answer_chunk(self, ids: Sequence[str], ready: Sequence[ReadyRequest]) -> list[Answer]:
         sizes, dense = self.model.config, self.setting.mode == "dense"

@@ -20,7 +20,7 @@ from moe_core.model.controller import BalanceConfig, BalanceController
 from moe_core.model.encoder import Encoder, EncoderLayer, PackedTexts, pack, pool
 from moe_core.model.gate_gradient import with_gradient
 from moe_core.model.layers import ExpertFeedForward
-from moe_core.model.router import decide
+from moe_core.model.router import Router, decide, relative_scores
 from moe_core.model.split import expert_layers
 from moe_core.model.text_batches import BatchConfig, TokenizedTexts, batches
 from moe_core.model.training_rules import Rule, choose, draw_level
@@ -41,6 +41,7 @@ class ObjectiveConfig:
     tau_power: float = 1.4  # above 1: more small thresholds, so that all shares are visited about equally
     tau_rise: float = 0.3  # share of the steps over which the largest threshold rises to tau_top
     tau_layer_noise: float = 0.15  # standard deviation of the log threshold between layers
+    by_share: bool = False  # draw the share of experts and take the batch's threshold for it, instead of drawing tau
     all_on: float = 0.08  # share of the steps with all experts on
     lost_expert: float = 0.0  # share of the (step, layer) pairs in which one or two experts are not available
     gate_gradient: bool = False  # the loss also reaches the routers, through the gates (gate_gradient.py)
@@ -172,10 +173,20 @@ def draw_thresholds(config: TrainingConfig, step: int) -> list[float]:
     return [float(min(0.97, tau * math.exp(n))) for n in noise]
 
 
+@torch.no_grad()
+def threshold_for(logits_TE: Tensor, router: Router, level: float) -> float:
+    """The layer's common threshold at which the share `level` of all (token, expert) pairs passes; 0 for all."""
+    n_kept = round(level * logits_TE.numel())
+    if n_kept >= logits_TE.numel():
+        return 0.0
+    relative = (relative_scores(logits_TE) / router.thresholds_E(1.0)).flatten()
+    return float(torch.topk(relative, n_kept + 1).values[-1].clamp(max=0.97))
+
+
 def draw_available(config: TrainingConfig, step: int, layer: int, load_E: Tensor) -> Tensor | None:
     """Which experts may run in this step and layer (bool, E); None: all of them.
 
-    One or two are lost. Half of them are drawn by load, since a busy expert is the one that others must learn to replace.
+    One or two are lost, half of them drawn by load: a busy expert is the one that others must learn to replace.
     """
     rng = np.random.default_rng([config.seed, 13, step, layer])
     if rng.random() >= config.objective.lost_expert:
@@ -211,7 +222,8 @@ def training_loss(
         a_TD = layer.attend(x_TD, texts.groups)
         logits_TE = layer.ffn.router(a_TD.detach())
         available_E = draw_available(config, step, index, controller.load_LE[index])
-        thresholds_E = layer.ffn.router.thresholds_E(taus[index])
+        tau = threshold_for(logits_TE.detach(), layer.ffn.router, level) if objective.by_share else taus[index]
+        thresholds_E = layer.ffn.router.thresholds_E(tau)
         routing = decide(logits_TE.detach(), thresholds_E, config.ramp, available_E)
         gates_TE = routing.gates_TE
         if config.rule != "adaptive":

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from moe_core.model import dispatch, layers, prepared
-from moe_core.model.dispatch import Buffers, Plan, plan, run_plan, run_whole
+from moe_core.model.dispatch import Buffers, Plan, plan, run_plan
 from moe_core.model.encoder import Encoder
 from moe_core.model.layers import ExpertFeedForward
 from moe_core.model.router import Routing
@@ -53,7 +53,7 @@ def run(block: ExpertFeedForward, chosen: Plan, x_TD: Tensor, gates_TE: Tensor) 
     weights = dispatch.expert_weights(block.w1_HD, block.b1_H, block.w2_HD, block.b2_D, block.mean_ED)
     with torch.inference_mode():
         if chosen.whole:
-            return run_whole(weights, dispatch.prepare_pair(block.w1_HD, block.w2_HD), x_TD, gates_TE)
+            return block._prepared_whole().run(x_TD, gates_TE)
         counts_E = (gates_TE > 0).sum(dim=0).tolist()
         return run_plan(weights, x_TD, gates_TE, chosen, counts_E, Buffers(x_TD))
 

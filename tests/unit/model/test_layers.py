@@ -1,6 +1,8 @@
 """The fast expert path against a loop that does one token and one expert at a time."""
 
+import pytest
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -65,7 +67,8 @@ def test_an_expert_that_no_token_chose_changes_nothing(tiny_sparse: Encoder) -> 
 
 
 def test_many_tokens_multiply_what_was_routed_and_few_tokens_multiply_everything(tiny_sparse: Encoder) -> None:
-    """PyTorch's own counter of executed products: pairs that ran, and the mean outputs of the experts, once a token."""
+    """PyTorch's own counter of executed products: pairs that ran, and the mean outputs of the experts, once a token; or
+    both products of all 32 neurons and the 16 rows that hold the router and the means."""
     block = expert_layers(tiny_sparse)[0]
     per_pair = block.multiply_adds_per_expert()
     for n_tokens, everything in ((500, False), (20, True)):
@@ -74,11 +77,46 @@ def test_many_tokens_multiply_what_was_routed_and_few_tokens_multiply_everything
         pairs = 4 * n_tokens if everything else int((routing.gates_TE > 0).sum())
         with FlopCounterMode(display=False) as counter, torch.inference_mode():
             block.forward_routed(x_TD, routing)
-        executed = counter.get_total_flops() / 2 - n_tokens * 4 * 16
+        executed = counter.get_total_flops() / 2
         if everything:
-            assert executed == pairs * per_pair
+            assert executed == n_tokens * 2 * 16 * (32 + 16)
         else:  # an expert that most tokens chose runs on all of them
+            executed -= n_tokens * 4 * 16
             assert pairs * per_pair <= executed < 1.2 * pairs * per_pair < n_tokens * 4 * per_pair
+
+
+@pytest.mark.parametrize("n_tokens", [1, 7, 32])
+def test_a_few_tokens_read_router_and_experts_in_one_product(tiny_sparse: Encoder, n_tokens: int) -> None:
+    """Logits and output are those of the router and the experts asked one after the other."""
+    block = expert_layers(tiny_sparse)[0]
+    block.mean_ED.copy_(torch.randn(4, 16, generator=torch.Generator().manual_seed(3)))
+    x_TD = torch.randn(n_tokens, 16, generator=torch.Generator().manual_seed(4))
+    with torch.inference_mode():
+        logits_TE, hidden_TX = block.read(x_TD)
+        assert hidden_TX is not None
+        torch.testing.assert_close(logits_TE, block.router(x_TD), atol=1e-5, rtol=1e-5)
+        routing = decide(logits_TE, torch.full((4,), 0.6), 0.2)
+        expected_TD, _ = block.forward_masked(x_TD, routing.gates_TE)
+        torch.testing.assert_close(block.forward_routed(x_TD, routing, hidden_TX), expected_TD, atol=1e-5, rtol=1e-5)
+
+
+def test_a_damaged_router_or_expert_is_seen_at_once(tiny_sparse: Encoder) -> None:
+    """Prepared copies are made again when a weight changes: of the router, the experts and the means."""
+    block = expert_layers(tiny_sparse)[0]
+    x_TD = torch.randn(5, 16, generator=torch.Generator().manual_seed(4))
+
+    def both() -> tuple[Tensor, Tensor]:
+        with torch.inference_mode():
+            logits_TE, hidden_TX = block.read(x_TD)
+            return logits_TE, block.forward_routed(x_TD, decide(logits_TE, torch.full((4,), 0.6), 0.2), hidden_TX)
+
+    both()
+    for weight in (block.router.inner.weight, block.router.outer.bias, block.w1_HD, block.w2_HD, block.mean_ED):
+        weight.mul_(1.5).add_(0.01)
+        logits_TE, y_TD = both()
+        routing = decide(block.router(x_TD), torch.full((4,), 0.6), 0.2)
+        torch.testing.assert_close(logits_TE, routing.logits_TE, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(y_TD, block.forward_masked(x_TD, routing.gates_TE)[0], atol=1e-5, rtol=1e-5)
 
 
 def test_all_experts_on_is_the_dense_block(tiny_dense: Encoder, tiny_sparse: Encoder) -> None:
