@@ -23,15 +23,15 @@ from torch import Tensor
 from moe_core.config import load_config
 from moe_core.errors import RouteLensError
 from moe_core.model.base import installed_base, load_base
-from moe_core.model.calibration import reference_batches, thresholds_LE
+from moe_core.model.calibration import reference_batches
 from moe_core.model.encoder import Encoder, PackedTexts, RouteLayer, pack, pool
 from moe_core.model.narrow import narrow_query_keys
 from moe_core.model.pipeline import MEASURED_TOKENS, sample_of_every_domain
 from moe_core.model.router import Routing, Thresholds, decide_at, relative_scores
-from moe_core.model.split import split_into_experts
+from moe_core.model.split import expert_layers, split_into_experts
 from moe_core.model.text_batches import TokenizedTexts, tokenize_corpus
 from moe_core.model.tokens import TextTokenizer
-from moe_core.model.training import TrainingConfig, train, warm_start
+from moe_core.model.training import TrainingConfig, threshold_for, train, warm_start
 from moe_core.model.training_rules import Rule, choose
 
 RULES: tuple[Rule, ...] = ("adaptive", "topk", "random", "topp", "narrow")
@@ -71,12 +71,8 @@ class HeldOut:
         return ran / places, sum(cosines) / len(cosines)
 
 
-def route_by(rule: Rule, level: float, student: Encoder) -> RouteLayer:
-    """The rule at `level`: share of experts, for topp the probability covered, for adaptive the threshold."""
-    if rule == "adaptive":
-        values_LE = thresholds_LE(student, [level] * student.config.n_layers)
-        layers = [Thresholds.of(values_E, student.config.ramp) for values_E in values_LE]
-        return lambda layer, logits_TE: decide_at(logits_TE, layers[layer])
+def route_by(rule: Rule, level: float) -> RouteLayer:
+    """The rule at `level`: share of experts, for topp the probability covered."""
 
     def route(layer: int, logits_TE: Tensor) -> Routing:
         gates_TE = choose(rule, logits_TE, level, layer)
@@ -84,6 +80,22 @@ def route_by(rule: Rule, level: float, student: Encoder) -> RouteLayer:
         return Routing(logits_TE, relative_scores(logits_TE), torch.zeros(gates_TE.shape[1]), gates_TE, none_T)
 
     return route
+
+
+@torch.inference_mode()
+def adaptive_route(student: Encoder, texts: PackedTexts, share: float) -> RouteLayer:
+    """Thresholds at which every layer runs the share of its experts on `texts`, as in training."""
+    blocks = expert_layers(student)
+    found: list[Thresholds] = []
+
+    def first(layer: int, logits_TE: Tensor) -> Routing:
+        router = blocks[layer].router
+        tau = threshold_for(logits_TE, router, share)
+        found.append(Thresholds.of(router.thresholds_E(tau), student.config.ramp))
+        return decide_at(logits_TE, found[layer])
+
+    student(texts, first)
+    return lambda layer, logits_TE: decide_at(logits_TE, found[layer])
 
 
 def at_share(measure: Callable[[float], tuple[float, float]], share: float, *, rising: bool) -> tuple[float, float]:
@@ -97,22 +109,23 @@ def at_share(measure: Callable[[float], tuple[float, float]], share: float, *, r
     return found
 
 
-def measured(rule: Rule, student: Encoder, held_out: HeldOut) -> dict[str, list[tuple[float, float]]]:
-    """(share, cosine) near every one of SHARES, by the name of the rule that runs."""
-    if rule in ("topk", "random", "narrow"):
-        points = {str(rule): [held_out.measure(student, route_by(rule, share, student)) for share in SHARES]}
-    else:
-        points = {str(rule): _swept(rule, student, held_out)}
-    if rule == "topk":
-        points["threshold"] = _swept("adaptive", student, held_out)
-    return points
+def measured(
+    rule: Rule, student: Encoder, held_out: HeldOut, sample: PackedTexts
+) -> dict[str, list[tuple[float, float]]]:
+    """(share, cosine) near every one of SHARES, by the name of the rule that runs; `sample`: to fit thresholds on."""
 
+    def adaptive() -> list[tuple[float, float]]:
+        return [held_out.measure(student, adaptive_route(student, sample, share)) for share in SHARES]
 
-def _swept(rule: Rule, student: Encoder, held_out: HeldOut) -> list[tuple[float, float]]:
-    def measure(level: float) -> tuple[float, float]:
-        return held_out.measure(student, route_by(rule, level, student))
-
-    return [at_share(measure, share, rising=rule == "topp") for share in SHARES]
+    if rule == "adaptive":
+        return {"adaptive": adaptive()}
+    if rule == "topp":
+        return {"topp": [
+            at_share(lambda level: held_out.measure(student, route_by("topp", level)), share, rising=True)
+            for share in SHARES
+        ]}  # fmt: skip
+    points = {str(rule): [held_out.measure(student, route_by(rule, share)) for share in SHARES]}
+    return points | ({"threshold": adaptive()} if rule == "topk" else {})
 
 
 def train_rule(dense: Encoder, texts: TokenizedTexts, config: TrainingConfig) -> Encoder:
@@ -141,6 +154,7 @@ def compare(config: TrainingConfig, out: Path, rules: Iterable[Rule] = RULES, se
     )
     held = tokenize_corpus(Path(config.heldout), TextTokenizer(source / "tokenizer.json", MEASURED_TOKENS).tokenizer)
     held_out = HeldOut.of(dense, held)
+    sample = pack(sample_of_every_domain(texts, 8, config))
     lines = out.read_text(encoding="utf-8").splitlines() if out.exists() else []
     done = {(line["trained_for"], line["seed"]) for line in map(json.loads, lines)}
     rules = list(rules)
@@ -150,13 +164,14 @@ def compare(config: TrainingConfig, out: Path, rules: Iterable[Rule] = RULES, se
                 continue
             started = time.perf_counter()
             student = train_rule(dense, texts, dataclasses.replace(config, rule=rule, seed=seed))
+            points = measured(rule, student, held_out, sample)
             line: dict[str, Any] = {
-                "trained_for": rule, "seed": seed, "steps": config.steps, "points": measured(rule, student, held_out),
-                "all_on": held_out.measure(student, route_by("topk", 1.0, student))[1],
+                "trained_for": rule, "seed": seed, "steps": config.steps, "points": points,
+                "all_on": held_out.measure(student, route_by("topk", 1.0))[1],
                 "n_texts": sum(map(len, held_out.dense_BD)), "seconds": round(time.perf_counter() - started),
             }  # fmt: skip
-            with out.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
+            with out.open("a", encoding="utf-8") as lines_file:
+                lines_file.write(json.dumps(line) + "\n")
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from moe_core.model.prepared import prepare, product
 BLOCK = 2048  # tokens handled together; 1024 cost 5 % more, 16,000 30 % more (page faults, caches): b256, 1 thread
 WHOLE_BLOCK = 256  # rows whose hidden values (1.5 MB) stay near the core; 64 cost 3 % more, everything at once 9 %
 FEW_TOKENS = 32  # up to here `whole` won at every budget measured, so nothing is counted: counting costs 20 us a layer
+FEW_TOKENS_MORE_THREADS = 120  # the same on two threads
 SLICE_ELEMENTS = 2**20  # hidden values of one merged slice
 
 
@@ -67,6 +68,11 @@ class Plan:
             return n_tokens * len(counts_E)
         direct = sum(last - first for first, last in self.slices)
         return direct * n_tokens + sum(counts_E[expert] for expert in self.gathered)
+
+
+def few_tokens() -> int:
+    """Up to how many tokens a layer is computed whole without asking what was chosen."""
+    return FEW_TOKENS if torch.get_num_threads() == 1 else FEW_TOKENS_MORE_THREADS
 
 
 def plan(counts_E: Sequence[int], n_tokens: int, width: int, *, threads: int, whole: bool) -> Plan:

@@ -12,7 +12,6 @@ from torch.nn import functional as F
 from moe_core.model import dispatch
 from moe_core.model.dispatch import (
     BLOCK,
-    FEW_TOKENS,
     WHOLE_BLOCK,
     Buffers,
     ExpertWeights,
@@ -72,7 +71,7 @@ class ExpertFeedForward(DenseFeedForward):
     def read(self, x_TD: Tensor) -> tuple[Tensor, Begun | None]:
         """The router's logits_TE. For a few tokens the same product also gives the experts' hidden values, to be handed
         to `forward_routed`; else None."""
-        if len(x_TD) <= FEW_TOKENS and can_prepare(x_TD, self._parameters["w1_HD"]):  # type: ignore[arg-type]
+        if len(x_TD) <= dispatch.few_tokens() and can_prepare(x_TD, self._parameters["w1_HD"]):  # type: ignore[arg-type]
             whole = self._prepared_whole()
             if whole.usable and whole.router is not None:
                 logits_TE, hidden_TX = whole.read(x_TD)
@@ -104,7 +103,11 @@ class ExpertFeedForward(DenseFeedForward):
             with torch.autocast("cpu", enabled=False):
                 return self.forward_routed(x_TD.to(self.w1_HD.dtype), routing)
         gates_TE = routing.gates_TE if routing.gates_TE.dtype == x_TD.dtype else routing.gates_TE.to(x_TD.dtype)
-        if len(x_TD) <= FEW_TOKENS and can_prepare(x_TD, self.w1_HD) and (whole := self._prepared_whole()).usable:
+        if (
+            len(x_TD) <= dispatch.few_tokens()
+            and can_prepare(x_TD, self.w1_HD)
+            and (whole := self._prepared_whole()).usable
+        ):
             return whole.run(x_TD, gates_TE)
         weights = self._weights.of(self.w1_HD, self.b1_H, self.w2_HD, self.b2_D, self.mean_ED)
         buffers = Buffers(x_TD)

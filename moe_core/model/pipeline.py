@@ -21,7 +21,7 @@ from moe_core.model.split import neuron_order, split_into_experts
 from moe_core.model.text_batches import TokenizedTexts, tokenize_corpus
 from moe_core.model.tokens import TextTokenizer
 from moe_core.model.training import TrainingConfig, train, warm_start
-from moe_core.model.training_state import load_weights
+from moe_core.model.training_state import load_weights, narrow_width
 from moe_core.records import StepReport
 
 SPLIT_TOLERANCE = 1e-5
@@ -58,10 +58,16 @@ def distil(
         student = with_width(student, config.qk_width) if config.qk_width else student
     else:
         if config.start_from:
+            width = narrow_width(Path(config.start_from))
+            if width not in (0, config.qk_width):
+                raise CheckpointError(
+                    f"The state {config.start_from} has query and key heads of width {width}: set qk_width = {width}."
+                )
+            student = with_width(student, width) if width else student
             load_weights(Path(config.start_from), student)
         else:
             yield from warm_start(student, dense, texts, config)
-        if config.qk_width:
+        if config.qk_width != student.config.qk_width:
             rows = sample_of_every_domain(texts, _per_domain(texts, 16), config)
             packed = [pack(rows[i : i + 32]) for i in range(0, len(rows), 32)]
             student = narrow_query_keys(student, config.qk_width, packed)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -51,6 +52,16 @@ def load_training_state(
         if f"load/{layer}" in tensors:
             load_E.copy_(tensors[f"load/{layer}"])
     return int(next(float(v) for k, v in tensors.items() if k.startswith("step/")))
+
+
+def narrow_width(path: Path) -> int:
+    """Width of query and key heads in another run's state; 0: as in the original. Raises CheckpointError if there is
+    no state."""
+    if not path.is_file():
+        raise CheckpointError(f"There is no training state at {path}: correct `start_from`.")
+    with safe_open(path, framework="pt") as tensors:
+        maps = [name for name in tensors.keys() if name.endswith("query_map_AKW")]  # noqa: SIM118 - no mapping
+        return int(tensors.get_slice(maps[0]).get_shape()[1]) if maps else 0
 
 
 def load_weights(path: Path, student: nn.Module) -> None:

@@ -10,7 +10,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from moe_core.errors import InputError
-from moe_core.model import dispatch, layers
+from moe_core.model import dispatch
 from moe_core.model.reference import RoutedModel, load_model
 from moe_core.model.requests import Answer
 
@@ -113,7 +113,7 @@ def test_reported_flops_are_the_products_that_pytorch_counted(
     """An independent counter of executed matrix products sees exactly the operations that answers report, when every
     expert runs on its own tokens only. (Attention is written out for this test, because the counter does not see
     inside the fused kernel.)"""
-    monkeypatch.setattr(layers, "FEW_TOKENS", 0)
+    monkeypatch.setattr(dispatch, "few_tokens", lambda: 0)
     monkeypatch.setattr(dispatch, "plan", gather_all)
     with sdpa_kernel(SDPBackend.MATH):
         for budget in (0.2, 0.5, 1.0):
@@ -126,11 +126,12 @@ def test_reported_flops_are_the_products_that_pytorch_counted(
 
 
 def test_a_faster_dispatch_never_multiplies_less_than_it_reports(model: RoutedModel, demo_texts: list[str]) -> None:
-    """Short texts are multiplied whole: more products than the routing asked for, and never more than all of them."""
+    """Short texts are multiplied whole: more products than the routing asked for, and at most 4 % more than all experts
+    cost one by one (the rows of means and router, which two products hold as well)."""
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         out = model.run(demo_texts[:1], budget=0.25)
     every = model.run(demo_texts[:1], budget=1.0).flops
-    assert out.flops <= counter.get_total_flops() <= 1.02 * every
+    assert out.flops <= counter.get_total_flops() <= 1.04 * every
 
 
 def test_no_expert_of_the_model_is_dead(model: RoutedModel, demo_texts: list[str]) -> None:
