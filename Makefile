@@ -52,7 +52,7 @@ train: $(VENV)/.installed-dev
 
 # --- times, FLOPs and quality on this machine (about 15 minutes; keep the machine quiet meanwhile) -----------------
 bench: $(VENV)/.installed-run
-	$(BIN)/routelens bench model --markdown docs/benchmarks.md
+	$(BIN)/routelens bench model --markdown docs/benchmarks.md --record
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

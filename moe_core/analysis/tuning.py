@@ -98,6 +98,14 @@ def mean_quality(quality: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
+def wall_with_most_threads(wall: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """The rows measured with the largest number of threads, and that number (0: nothing was measured)."""
+    if wall.empty:
+        return wall, 0
+    most = int(wall["threads"].max())
+    return wall[wall["threads"] == most].reset_index(drop=True), most
+
+
 def of_task(quality: pd.DataFrame, task: str) -> pd.DataFrame:
     """The points of one task, or the means over tasks (`ALL_TASKS`), with the columns that the chart reads.
 

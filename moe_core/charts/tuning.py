@@ -134,7 +134,7 @@ def domains_that_pay_alt(frame: pd.DataFrame, *, t: Translate = str) -> str:
 def wall_by_budget(frame: pd.DataFrame, *, t: Translate = str, dark: bool = False) -> go.Figure:
     """frame (budget, regime, threads, ratio_wall_p50) -> wall time against dense over the budget, a line per regime."""
     if frame.empty:
-        return empty(t("Wall time was not measured: run `routelens bench model`"), dark=dark)
+        return empty(t("Wall time was not measured: run `routelens bench model --record`"), dark=dark)
     colours = palette(dark)
     fig = figure(dark=dark, height=320, left=56, right=96, top=20, bottom=52)
     fig.add_hline(y=1, line={"color": colours.dense, "width": 2}, layer="below")
@@ -167,7 +167,7 @@ def wall_by_budget(frame: pd.DataFrame, *, t: Translate = str, dark: bool = Fals
 def wall_by_budget_alt(frame: pd.DataFrame, *, t: Translate = str) -> str:
     """Fastest and slowest in one sentence."""
     if frame.empty:
-        return t("Wall time was not measured: run `routelens bench model`")
+        return t("Wall time was not measured: run `routelens bench model --record`")
     low, high = frame.loc[frame["ratio_wall_p50"].idxmin()], frame.loc[frame["ratio_wall_p50"].idxmax()]
     return t("Wall time against dense: from {low:.2f} ({low_regime}) to {high:.2f} ({high_regime}).").format(
         low=float(low["ratio_wall_p50"]), low_regime=_spoken_regime(low["regime"], t),

@@ -21,6 +21,9 @@ def bench_model_verb(
         typer.Option("--compare", help="Another model folder: DIR, or DIR=topk@4, DIR=dense; repeatable."),
     ] = None,
     markdown: Annotated[Path | None, typer.Option("--markdown", help="Also write the report to this file.")] = None,
+    keep: Annotated[
+        bool, typer.Option("--record", help="Also store the adaptive wall times in the model folder, with its card.")
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Time, FLOPs, memory, energy and quality of the model: dense, adaptive and other rules, interleaved."""
@@ -34,6 +37,13 @@ def bench_model_verb(
     if markdown is not None:
         markdown.write_text(report.markdown(document), encoding="utf-8")
         note(f"report in {markdown}")
+    if keep:
+        from moe_core.bench.wall import record
+        from moe_core.evaluation.card import write_card
+        from moe_core.model.reference import REFERENCE_FOLDER
+
+        folder = model or REFERENCE_FOLDER
+        note(f"wall times in {record(folder, document)}, card in {write_card(folder)}")
     lines = [*table(report.headings(), [report.cells(row) for row in document["rows"]]), *report.notes(document)]
     emit(document, lines, as_json)
 

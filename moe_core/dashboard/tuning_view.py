@@ -69,6 +69,7 @@ def quality_table(ctx: PageContext, quality: pd.DataFrame) -> pd.DataFrame:
 def work(ctx: PageContext, measured: tuning.Measurements, budget: float) -> None:
     """Layers, wall time and domains."""
     t = ctx.t
+    wall, threads = tuning.wall_with_most_threads(measured.wall)
     left, right = widgets.chart_columns([1, 1], key="tuning_work")
     with left:
         widgets.chart_card(
@@ -85,9 +86,9 @@ def work(ctx: PageContext, measured: tuning.Measurements, budget: float) -> None
             ctx,
             charts.wall_by_budget,
             charts.wall_by_budget_alt,
-            measured.wall,
+            wall,
             title=t("Does it save time too?"),
-            caption=t("Median wall time, dense original = 1, by kind of call; lower is faster"),
+            caption=t("Median wall time, dense original = 1, threads: {n}; lower is faster").format(n=threads),
             key="tuning_wall",
         )
     widgets.chart_card(

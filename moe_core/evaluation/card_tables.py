@@ -80,7 +80,7 @@ def _escalation(document: Mapping[str, Any]) -> list[str]:
         return []
     return [
         "## Escalation: cheap first, the dense original where the lead is small",
-        "The lead was chosen on one half of the texts, the figures come from the other half. FLOPs count both passes.",
+        "Each half of the texts is judged by the lead that was chosen on the other half. FLOPs count both passes.",
         "",
         *grid(["task", "budget", "lead below", "run again", "FLOPs", "points", "without", "hardest tenth", "without",
                "plain at about the same FLOPs"], rows),
@@ -134,9 +134,13 @@ def _work(document: Mapping[str, Any]) -> list[str]:
         layers = range(max(len(row) for row in shares.values()))
         parts += ["Share of the experts that ran, by layer:", "",
                   *grid(["budget", *layers], [[f"{b:g}", *row] for b, row in shares.items()])]  # fmt: skip
-    wall = [
-        [f"{e['budget']:g}", e["regime"], e["threads"], f"{e['ratio_wall_p50']:.2f}"] for e in document.get("wall", [])
-    ]
+    wall = [[f"{e['budget']:g}", e["regime"], e["threads"], f"{e['ratio_wall_p50']:.2f}",
+             f"{e['ratio_wall_p99']:.2f}" if "ratio_wall_p99" in e else "-"]
+            for e in document.get("wall", [])]  # fmt: skip
     if wall:
-        parts += ["## Wall time against dense (median)", "", *grid(["budget", "regime", "threads", "ratio"], wall)]
+        where = (
+            f"Measured {document['wall_made'][:10]} on {document['wall_machine']}." if "wall_made" in document else ""
+        )
+        parts += ["## Wall time against dense", "", *([where, ""] if where else []),
+                  *grid(["budget", "regime", "threads", "p50", "p99"], wall)]  # fmt: skip
     return parts

@@ -96,7 +96,7 @@ def evaluate(model: RoutedModel, config: EvaluationConfig) -> Iterator[tuple[str
         document["difficulty"] = measure_difficulty(model, _mixed(results, config.difficulty_tokens), lost.budget)
         yield "difficulty", document
     document["layers"], document["load"] = _work(results.adaptive)
-    document["wall"] = _kept_wall(model)
+    document |= _kept_wall(model)
     document["findings"] = [asdict(finding) for finding in findings(document)]
     path = model.folder / MEASUREMENTS
     path.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
@@ -114,13 +114,13 @@ def _head_of_document(model: RoutedModel, config: EvaluationConfig, budgets: Seq
     }  # fmt: skip
 
 
-def _kept_wall(model: RoutedModel) -> list[dict[str, Any]]:
+def _kept_wall(model: RoutedModel) -> dict[str, Any]:
     """Wall times are measured elsewhere (`routelens bench model`), on a quiet machine: those of these weights stay."""
     path = model.folder / MEASUREMENTS
-    if not path.is_file():
-        return []
-    old = read_json(path)
-    return list(old.get("wall", [])) if old.get("model_sha256") == model.sha256 else []
+    old = read_json(path) if path.is_file() else {}
+    if old.get("model_sha256") != model.sha256:
+        return {"wall": []}
+    return {key: old[key] for key in ("wall", "wall_made", "wall_machine") if key in old}
 
 
 def _task(model: RoutedModel, config: EvaluationConfig, results: _Results, name: str, budgets: Sequence[float]) -> None:

@@ -157,17 +157,32 @@ def _unseen(document: Row) -> Iterator[Finding]:
         yield Finding(f"never trained on: {task['name']}", verdict(point["delta_points"], point["delta_low"], -bound),
                       f"At budget {BUDGET:g} {task['name']} changes by {_interval(point)}, n = {task['n']}; asked: at "
                       f"least -{bound:g}.")  # fmt: skip
-        if task["name"] == BEHAVIOUR:
-            rows = [e for e in document.get("escalation", []) if e["task"] == BEHAVIOUR]
-            fitting = [e for e in rows if e["chosen_flops_ratio"] <= point["flops_ratio"]]
-            if fitting:
-                row = max(fitting, key=lambda e: (float(e["chosen_delta_points"]), -float(e["chosen_flops_ratio"])))
-                yield Finding("never trained on, with escalation",
-                              verdict(row["delta_points"], row["delta_low"], -ESCALATED_LOSS),
-                              f"From budget {row['base_budget']:g}, {row['escalated_share']:.0%} run again at "
-                              f"{row['flops_ratio']:.0%} of the dense FLOPs (budget {BUDGET:g} costs "
-                              f"{point['flops_ratio']:.0%}; how was chosen on the other half of the texts): "
-                              f"{_interval(row)}, n = {row['n']}; asked: at least -{ESCALATED_LOSS:g}.")  # fmt: skip
+        if task["name"] == BEHAVIOUR and (row := _chosen_escalation(document, float(point["flops_ratio"]))) is not None:
+            yield Finding("never trained on, with escalation",
+                          verdict(row["delta_points"], row["delta_low"], -ESCALATED_LOSS),
+                          f"From budget {row['base_budget']:g}, {row['escalated_share']:.0%} run again at "
+                          f"{row['flops_ratio']:.0%} of the dense FLOPs (budget {BUDGET:g} costs "
+                          f"{point['flops_ratio']:.0%}; base budget and share are those that change the fewest answers "
+                          f"of the shipped tasks at that cost): {_interval(row)}, n = {row['n']}; asked: at least "
+                          f"-{ESCALATED_LOSS:g}.")  # fmt: skip
+
+
+def _chosen_escalation(document: Row, most_flops: float) -> Row | None:
+    """Of the ways to escalate the behaviour cases within `most_flops`, the one that changes the fewest answers of the
+    shipped tasks; how the cases themselves came out has no say."""
+    shipped = {task["name"] for task in document["tasks"]}
+    rows = document.get("escalation", [])
+
+    def changed(row: Row) -> float:
+        alike = [e["changed_share"] for e in rows if e["task"] in shipped and _way(e) == _way(row)]
+        return float(np.mean(alike)) if alike else float("inf")
+
+    fitting = [e for e in rows if e["task"] == BEHAVIOUR and e["flops_ratio"] <= most_flops]
+    return min(fitting, key=lambda e: (changed(e), float(e["flops_ratio"]))) if fitting else None
+
+
+def _way(row: Row) -> tuple[float, float]:
+    return float(row["base_budget"]), float(row["asked_share"])
 
 
 def _hardest(document: Row) -> Iterator[Finding]:

@@ -12,11 +12,12 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -174,8 +175,25 @@ def compare(config: TrainingConfig, out: Path, rules: Iterable[Rule] = RULES, se
                 lines_file.write(json.dumps(line) + "\n")
 
 
+def table(lines: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A Markdown table: mean cosine over the seeds and their range, at every share."""
+    found: dict[tuple[str, str], list[list[float]]] = {}
+    for line in lines:
+        for rule, points in line["points"].items():
+            found.setdefault((rule, line["trained_for"]), []).append([cosine for _, cosine in points])
+    rows = [
+        f"| {rule} | {trained_for} | {len(cosines)} | "
+        + " | ".join(f"{np.mean(at):.4f} ({min(at):.4f} to {max(at):.4f})" for at in zip(*cosines, strict=True))
+        + " |"
+        for (rule, trained_for), cosines in found.items()
+    ]
+    heads = " | ".join(f"cosine at share {share:g}" for share in SHARES)
+    return [f"| rule | trained for | seeds | {heads} |", "|---|---|---|" + "---|" * len(SHARES), *rows]
+
+
 if __name__ == "__main__":
     try:
         compare(load_config(Path(sys.argv[1]), TrainingConfig), Path(sys.argv[2]))
+        print("\n".join(table([json.loads(line) for line in Path(sys.argv[2]).read_text().splitlines()])))
     except (IndexError, RouteLensError) as error:
         sys.exit(str(error) if isinstance(error, RouteLensError) else __doc__)

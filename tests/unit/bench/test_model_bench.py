@@ -13,6 +13,7 @@ from moe_core.bench import document as report
 from moe_core.bench import model_bench, quality
 from moe_core.bench.model_bench import Effort, bench_model, check_threads
 from moe_core.bench.variants import Variant, rival
+from moe_core.bench.wall import record
 from moe_core.cli.main import app
 from moe_core.errors import InputError
 from moe_core.model.encoder import Encoder
@@ -94,6 +95,22 @@ def test_quality_comes_from_the_evaluation_of_the_same_weights_only(tmp_path: Pa
     assert quality.evaluated(read, replace(variant, budget=0.35)) is None
     assert quality.read_evaluation(tmp_path, "y") is None
     assert quality.read_evaluation(tmp_path / "absent", "x") is None
+
+
+def test_wall_times_are_kept_beside_the_quality_of_the_same_weights(document: dict[str, Any], tmp_path: Path) -> None:
+    """Adaptive rows only, with machine and date; what else the file holds stays; other weights are refused."""
+    path = tmp_path / "evaluation.json"
+    path.write_text(json.dumps({"model_sha256": document["model_sha256"], "tasks": [1], "wall": ["old"]}))
+    assert record(tmp_path, document) == path
+    kept = json.loads(path.read_text())
+    rows = [row for row in document["rows"] if row["variant"] == "adaptive@0.25"]
+    mine = [row for row in kept["wall"] if row["budget"] == 0.25]
+    assert [row["ratio_wall_p50"] for row in mine] == [row["ratio_wall_p50"] for row in rows]
+    assert kept["tasks"] == [1]
+    assert document["machine"]["cpu"] in kept["wall_machine"]
+    path.write_text(json.dumps({"model_sha256": "y"}))
+    with pytest.raises(InputError, match="routelens evaluate"):
+        record(tmp_path, document)
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ def document() -> dict[str, Any]:
         "flops_ratio": 0.37, "delta_points": -0.1, "delta_low": -0.2, "delta_high": 0.1, "without_delta_points": -1.0,
         "hardest_tenth_n": 50, "hardest_tenth_delta_points": 0.0, "hardest_tenth_low": -0.1, "hardest_tenth_high": 0.1,
         "hardest_tenth_without": -3.0, "same_flops_budget": 0.3, "same_flops_ratio": 0.37,
-        "same_flops_delta_points": -0.5, "chosen_delta_points": -0.3, "chosen_flops_ratio": 0.37,
+        "same_flops_delta_points": -0.5, "changed_share": 0.02,
     }  # fmt: skip
     lost = {"task": "spam", "n": 900, "tried": 96, "confirmed": 4, "worst": ["1:2"], "worst_points": -0.1,
             "worst_low": -0.3, "worst_high": 0.1, "n_screened": 100, "mean_points": 0.0,

@@ -70,13 +70,13 @@ def test_quality_that_costs_too_much_is_not_quality_met(document: Document) -> N
     assert "60% of the encoder's FLOPs" in found.sentence
 
 
-def test_how_to_escalate_is_picked_by_the_first_half_and_never_by_the_outcome(document: Document) -> None:
-    """Three ways for the behaviour cases: the best by the first half is taken although it came out worse than another;
-    one that costs too much is no candidate."""
-    cases = next(row for row in document["escalation"] if row["task"] == "behaviour_cases")
-    chosen = cases | {"base_budget": 0.15, "chosen_delta_points": 0.0, "delta_points": -1.5, "delta_low": -2.0}
-    costly = cases | {"base_budget": 0.2, "chosen_delta_points": 9.0, "chosen_flops_ratio": 0.9}
-    document["escalation"] += [chosen, costly]
+def test_how_to_escalate_is_picked_by_the_shipped_tasks_and_never_by_the_outcome(document: Document) -> None:
+    """Three ways: the one that changes the fewest answers of the shipped tasks is taken although it came out worse on
+    the cases than another; one that costs too much is no candidate."""
+    rows = document["escalation"]
+    worse = {"base_budget": 0.15, "changed_share": 0.01, "delta_points": -1.5, "delta_low": -2.0}
+    costly = {"base_budget": 0.2, "changed_share": 0.0, "flops_ratio": 0.9}
+    document["escalation"] = rows + [row | way for way in (worse, costly) for row in rows]
     found = next(f for f in findings(document) if f.name == "never trained on, with escalation")
     assert found.verdict == "does not hold"
     assert found.sentence.startswith("From budget 0.15")
