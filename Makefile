@@ -43,11 +43,13 @@ test-browser: $(VENV)/.installed-dev
 test-slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m slow
 
-# --- the reference model, made again (about 3 hours on one core) ----------------------------------------------
+# --- the reference model, made again (about 4 hours on one core) ----------------------------------------------
 train: $(VENV)/.installed-dev
 	$(BIN)/routelens data get corpus
 	$(BIN)/routelens train data/configs/reference_first.toml --state data/cache/training/first \
 	  --out data/cache/training/first-model
+	$(BIN)/routelens train data/configs/reference_second.toml --state data/cache/training/second \
+	  --out data/cache/training/second-model
 	$(BIN)/routelens train data/configs/reference.toml --out data/models/mine
 
 # --- times, FLOPs and quality on this machine (about 15 minutes; keep the machine quiet meanwhile) -----------------

@@ -107,6 +107,8 @@ def _trace_frame(answer: Answer) -> pd.DataFrame:
     best_LT = trace.margins_LTE.argmax(axis=2)
     is_best_LTE = np.arange(trace.scores_LTE.shape[2]) == best_LT[:, :, None]
     flags_LTE = np.where(is_best_LTE & trace.floor_LT[:, :, None], int(DecisionFlag.FLOOR), 0)
+    if trace.failover_LTE is not None:
+        flags_LTE = flags_LTE | np.where(trace.failover_LTE, int(DecisionFlag.FAILOVER), 0)
     return live_trace(
         tokens=trace.pieces,
         is_special=trace.is_special,

@@ -99,7 +99,10 @@ def settings_table(ctx: PageContext, settings: pd.DataFrame) -> pd.DataFrame:
     dense = settings["flops_dense"].where(settings["flops_dense"] > 0)
     return pd.DataFrame(
         {
-            t("Mode"): [mode_name(mode, t) for mode in settings["mode"]],
+            t("Mode"): [
+                t("{mode}, doubtful requests again").format(mode=mode_name(mode, t)) if second else mode_name(mode, t)
+                for mode, second in zip(settings["mode"], settings["second_pass"], strict=True)
+            ],
             t("Budget"): settings["budget"],
             t("Requests"): settings["requests"],
             t("Tokens"): settings["tokens"],
