@@ -143,6 +143,7 @@ def train_rule(dense: Encoder, texts: TokenizedTexts, config: TrainingConfig) ->
     with tempfile.TemporaryDirectory() as state:
         for _ in train(student, dense, texts, config, Path(state)):
             pass
+    student.config = dataclasses.replace(student.config, ramp=config.stored_ramp)
     return student.eval().requires_grad_(False)
 
 

@@ -73,6 +73,7 @@ def distil(
             student = narrow_query_keys(student, config.qk_width, packed)
     yield from train(student, dense, texts, config, state_dir)
     student.eval().requires_grad_(False)
+    student.config = dataclasses.replace(student.config, ramp=config.stored_ramp)
     if not all(bool(torch.isfinite(value).all()) for value in student.state_dict().values()):
         raise CheckpointError(
             "Training diverged, weights are no longer finite: lower learning_rate in the TOML file and start again "

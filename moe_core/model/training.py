@@ -60,7 +60,8 @@ class TrainingConfig:
     n_experts: int = 16
     qk_width: int = 0  # width of query and key heads, 0 as in the original
     router_hidden: int = 32
-    ramp: float = 0.2
+    ramp: float = 0.2  # in training, where a wide one lets the loss reach more routers
+    stored_ramp: float = 0.05  # of the finished model (docs/adr/0005)
     steps: int = 5000
     router_steps: int = 250
     learning_rate: float = 2e-4

@@ -95,8 +95,9 @@ def _fitted(config: TrainingConfig, base: Base, n_experts: int | None) -> tuple[
             raise ConfigError(f"{name} is {value}; it must be 1 or more.")
     if config.batch.max_tokens < 3:
         raise ConfigError(f"batch.max_tokens is {config.batch.max_tokens}; texts need 3 or more.")
-    if not 0 < config.ramp <= 1:
-        raise ConfigError(f"ramp is {config.ramp:g}; it must lie above 0 and up to 1.")
+    for name, ramp in (("ramp", config.ramp), ("stored_ramp", config.stored_ramp)):
+        if not 0 < ramp <= 1:
+            raise ConfigError(f"{name} is {ramp:g}; it must lie above 0 and up to 1.")
     batch = dataclasses.replace(config.batch, max_tokens=min(config.batch.max_tokens, sizes.n_positions))
     return dataclasses.replace(config, n_experts=experts, batch=batch), notes
 
