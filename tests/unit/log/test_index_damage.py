@@ -13,6 +13,7 @@ import pytest
 from moe_core.errors import RequestNotFoundError, SegmentError
 from moe_core.log import queries
 from moe_core.log.index import Index
+from tests.unit.log.relations import ROOT, contents
 
 
 def flip(path: Path, offset: int = -100) -> None:
