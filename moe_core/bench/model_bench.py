@@ -47,16 +47,16 @@ class Effort:
 
 FEW = ("dense", "dense-aa", "adaptive@0.25")
 QUICK: dict[Regime, Effort] = {
-    "one": Effort(200, 200, 0.0, None, 20),
-    "one-long": Effort(40, 10, 1.5, FEW, 6),
-    "batch32": Effort(8, 2, 1.5, FEW, 1),
-    "batch256": Effort(4, 2, 4.0, (FEW[0], FEW[2]), 1, 48),
+    "one": Effort(180, 180, 0.0, None, 12),
+    "one-long": Effort(40, 10, 1.2, FEW, 4),
+    "batch32": Effort(8, 2, 1.2, FEW, 1, 16),
+    "batch256": Effort(4, 2, 4.0, (FEW[0], FEW[2]), 1, 32),
 }
 FULL: dict[Regime, Effort] = {
     "one": Effort(1000, 1000, 0.0, None, 115),
-    "one-long": Effort(200, 60, 100.0, None, 40),
-    "batch32": Effort(30, 10, 120.0, None, 4),
-    "batch256": Effort(11, 5, 240.0, None, 1),
+    "one-long": Effort(200, 40, 60.0, None, 40),
+    "batch32": Effort(30, 8, 75.0, None, 4),
+    "batch256": Effort(11, 3, 150.0, None, 1),
 }
 QUALITY_TEXTS = {True: 48, False: 2000}
 
