@@ -1,11 +1,15 @@
 """What a budget buys: quality against compute, work of the layers, and the domains that pay."""
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 import pandas as pd
 import plotly.graph_objects as go
 
 from moe_core.charts.theme import Palette, Translate, empty, figure, palette, plain, spoken
 
 MOST_DOMAINS = 12
+LABEL_GAP = 0.08  # of the wall-time axis, between the names of two lines
 
 
 def quality_by_compute(
@@ -139,8 +143,9 @@ def wall_by_budget(frame: pd.DataFrame, *, t: Translate = str, dark: bool = Fals
     fig = figure(dark=dark, height=320, left=56, right=96, top=20, bottom=52)
     fig.add_hline(y=1, line={"color": colours.dense, "width": 2}, layer="below")
     tones = (colours.adaptive, colours.accent, colours.warning, colours.muted)
-    for index, (regime, rows) in enumerate(frame.groupby("regime", sort=True)):
-        ordered = rows.sort_values("budget")
+    lines = {regime: rows.sort_values("budget") for regime, rows in frame.groupby("regime", sort=True)}
+    heights = apart([float(rows["ratio_wall_p50"].iloc[-1]) for rows in lines.values()], LABEL_GAP)
+    for index, (regime, ordered) in enumerate(lines.items()):
         colour = tones[index % len(tones)]
         fig.add_trace(
             go.Scatter(
@@ -152,7 +157,7 @@ def wall_by_budget(frame: pd.DataFrame, *, t: Translate = str, dark: bool = Fals
         last = ordered.iloc[-1]
         fig.add_annotation(
             x=last["budget"],
-            y=last["ratio_wall_p50"],
+            y=heights[index],
             text=plain(_spoken_regime(regime, t)),
             showarrow=False,
             xanchor="left",
@@ -162,6 +167,15 @@ def wall_by_budget(frame: pd.DataFrame, *, t: Translate = str, dark: bool = Fals
     fig.update_xaxes(showgrid=False, title_text=t("Budget (share of expert compute asked for)"))
     fig.update_yaxes(title_text=t("Time, dense = 1"), rangemode="tozero")
     return fig
+
+
+def apart(values: Sequence[float], gap: float) -> list[float]:
+    """The values moved as little upwards as it takes for neighbours to be at least `gap` apart; in the order given."""
+    result = list(values)
+    order = sorted(range(len(values)), key=lambda index: values[index])
+    for before, after in pairwise(order):
+        result[after] = max(result[after], result[before] + gap)
+    return result
 
 
 def wall_by_budget_alt(frame: pd.DataFrame, *, t: Translate = str) -> str:
