@@ -23,9 +23,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from moe_core.evaluation import arms
-from moe_core.model.encoder import EncoderLayer, PackedTexts, pack, pool
+from moe_core.model.encoder import PackedTexts, pack, pool
 from moe_core.model.reference import RoutedModel
 from moe_core.model.router import Routing, decide_top_k
+from moe_core.model.training import dense_layers
 
 EQUAL_K = 2
 SHUFFLES = 200
@@ -117,12 +118,7 @@ def correlation(figures: TokenFigures, *, seed: int) -> dict[str, Any]:
 
 def dense_states(model: RoutedModel, packed: PackedTexts) -> list[Tensor]:
     """Output of every layer of the dense original."""
-    states = [model.dense.embeddings(packed)]
-    for layer in model.dense.layers:
-        assert isinstance(layer, EncoderLayer)
-        a_TD = layer.attend(states[-1], packed.groups)
-        states.append(layer.ffn_norm(a_TD + layer.ffn(a_TD)))
-    return states[1:]
+    return [state_TD for _, state_TD in dense_layers(model.dense, packed)]
 
 
 def settling(states: Sequence[Tensor]) -> Tensor:

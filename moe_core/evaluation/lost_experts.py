@@ -19,7 +19,6 @@ from moe_core.evaluation import arms
 from moe_core.evaluation.labelled import LabelledTexts
 from moe_core.evaluation.statistics import paired_points
 from moe_core.model.encoder import EncoderLayer, PackedTexts, RouteLayer, pack, pool
-from moe_core.model.layers import ExpertFeedForward
 from moe_core.model.lost_experts import Expert, available_LE, expert_name
 from moe_core.model.reference import RoutedModel
 
@@ -131,9 +130,7 @@ def hidden_states(model: RoutedModel, packed: PackedTexts, x_TD: Tensor, route: 
     for index in range(start, model.config.n_layers):
         layer = model.adapted.layers[index]
         assert isinstance(layer, EncoderLayer)
-        assert isinstance(layer.ffn, ExpertFeedForward)
-        a_TD = layer.attend(states[-1], packed.groups)
-        states.append(layer.ffn_norm(a_TD + layer.ffn.forward_routed(a_TD, route(index, layer.ffn.router(a_TD)))))
+        states.append(layer.routed(index, states[-1], packed.groups, route)[0])
     return states
 
 

@@ -23,17 +23,17 @@ from torch import Tensor
 
 from moe_core.config import load_config
 from moe_core.errors import RouteLensError
+from moe_core.model import pipeline
 from moe_core.model.base import installed_base, load_base
 from moe_core.model.calibration import reference_batches
 from moe_core.model.encoder import Encoder, PackedTexts, RouteLayer, pack, pool
-from moe_core.model.narrow import narrow_query_keys
 from moe_core.model.pipeline import MEASURED_TOKENS, sample_of_every_domain
 from moe_core.model.router import Routing, Thresholds, decide_at, relative_scores
-from moe_core.model.split import expert_layers, split_into_experts
+from moe_core.model.split import expert_layers
 from moe_core.model.text_batches import TokenizedTexts, tokenize_corpus
 from moe_core.model.tokens import TextTokenizer
-from moe_core.model.training import TrainingConfig, threshold_for, train, warm_start
-from moe_core.model.training_rules import Rule, choose
+from moe_core.model.training import TrainingConfig, train, warm_start
+from moe_core.model.training_rules import Rule, choose, threshold_for
 
 RULES: tuple[Rule, ...] = ("adaptive", "topk", "random", "topp", "narrow")
 SEEDS = (0, 1, 2)
@@ -132,19 +132,15 @@ def measured(
 def train_rule(dense: Encoder, texts: TokenizedTexts, config: TrainingConfig) -> Encoder:
     """A student trained for `config.rule` from the split original."""
     torch.manual_seed(config.seed)
-    student = split_into_experts(
-        dense, n_experts=config.n_experts, router_hidden=config.router_hidden, ramp=config.ramp, seed=config.split_seed
-    )
+    student = pipeline.split(dense, config)
     for _ in warm_start(student, dense, texts, config):
         pass
-    if config.qk_width:
-        rows = sample_of_every_domain(texts, 16, config)
-        student = narrow_query_keys(student, config.qk_width, [pack(rows[i : i + 32]) for i in range(0, len(rows), 32)])
+    student = pipeline.narrow(student, texts, config)
     with tempfile.TemporaryDirectory() as state:
         for _ in train(student, dense, texts, config, Path(state)):
             pass
-    student.config = dataclasses.replace(student.config, ramp=config.stored_ramp)
-    return student.eval().requires_grad_(False)
+    pipeline.finish(student, config)
+    return student
 
 
 def compare(config: TrainingConfig, out: Path, rules: Iterable[Rule] = RULES, seeds: Iterable[int] = SEEDS) -> None:

@@ -92,9 +92,12 @@ def calibration_document(calibration: Calibration, *, heldout: str) -> dict[str,
     return {"heldout": heldout, "points": [asdict(point) for point in calibration.points]}
 
 
-def thresholds_LE(student: Encoder, tau_L: Sequence[float]) -> list[Tensor]:
-    """Thresholds of every layer and expert: the layer's tau times its experts' learned factors."""
-    return [block.router.thresholds_E(tau) for block, tau in zip(expert_layers(student), tau_L, strict=True)]
+def layer_thresholds(student: Encoder, tau_L: Sequence[float]) -> list[Thresholds]:
+    """Thresholds of every layer: its tau times its experts' learned factors, prepared with the model's ramp."""
+    blocks = expert_layers(student)
+    return [
+        Thresholds.of(b.router.thresholds_E(tau), student.config.ramp) for b, tau in zip(blocks, tau_L, strict=True)
+    ]
 
 
 @torch.inference_mode()
@@ -106,8 +109,7 @@ def measure(
     tau: float,
 ) -> DialPoint:
     """Share and cosine at one threshold; `dense_BD` and `domains` give each batch's embeddings and domains."""
-    values_LE = thresholds_LE(student, [tau] * student.config.n_layers)
-    thresholds = [Thresholds.of(values_E, student.config.ramp) for values_E in values_LE]
+    thresholds = layer_thresholds(student, [tau] * student.config.n_layers)
     executed_L = np.zeros(student.config.n_layers)
     cosines: list[float] = []
     names: list[str] = []

@@ -117,11 +117,7 @@ class Attention(nn.Module):
 
     def _of_group(self, qkv_TP: Tensor, count: int, length: int) -> Tensor:
         """Mixed values (T, D) of texts of one length, in training and by the fused kernel."""
-        d_model, narrow = self.output.in_features, self.n_heads * self.query_width
-        q, k, v = (
-            projected.view(count, length, self.n_heads, -1).transpose(1, 2)
-            for projected in torch.split(qkv_TP.view(count, length, -1), [narrow, narrow, d_model], dim=2)
-        )
+        q, k, v = self._heads(qkv_TP, count, length)
         scale, missing = self.query_width**-0.5, v.shape[3] - self.query_width
         if self.training:
             out = torch.softmax((q * scale) @ k.transpose(2, 3), dim=3) @ v
@@ -129,19 +125,21 @@ class Attention(nn.Module):
             if missing:
                 q, k = F.pad(q, (0, missing)), F.pad(k, (0, missing))
             out = F.scaled_dot_product_attention(q, k, v, scale=scale)
-        mixed_TD: Tensor = out.transpose(1, 2).reshape(count * length, d_model)
+        mixed_TD: Tensor = out.transpose(1, 2).reshape(count * length, -1)
         return mixed_TD
 
     def _of_short_texts(self, qkv_TP: Tensor, count: int, length: int) -> Tensor:
         """The same for narrow heads: two products for all texts and heads."""
-        d_model, narrow = self.output.in_features, self.n_heads * self.query_width
-        q, k, v = (
-            projected.view(count, length, self.n_heads, -1).transpose(1, 2).reshape(count * self.n_heads, length, -1)
-            for projected in torch.split(qkv_TP.view(count, length, -1), [narrow, narrow, d_model], dim=2)
-        )
+        q, k, v = (part.reshape(count * self.n_heads, length, -1) for part in self._heads(qkv_TP, count, length))
         scores = torch.baddbmm(q.new_empty(1, 1, 1), q, k.transpose(1, 2), beta=0, alpha=self.query_width**-0.5)
         out = torch.bmm(torch.softmax(scores, dim=2), v).view(count, self.n_heads, length, -1)
-        return out.transpose(1, 2).reshape(count * length, d_model)
+        return out.transpose(1, 2).reshape(count * length, -1)
+
+    def _heads(self, qkv_TP: Tensor, count: int, length: int) -> list[Tensor]:
+        """Queries, keys and values of `count` texts, each (texts, heads, length, width)."""
+        d_model, narrow = self.output.in_features, self.n_heads * self.query_width
+        parts = torch.split(qkv_TP.view(count, length, -1), [narrow, narrow, d_model], dim=2)
+        return [part.view(count, length, self.n_heads, -1).transpose(1, 2) for part in parts]
 
     def _of_one_text(self, qkv_SP: Tensor) -> Tensor:
         """The same for a single text, with views made at once instead of step by step."""
@@ -170,6 +168,17 @@ class EncoderLayer(nn.Module):
         """The feed-forward block's input, which is also what the router reads."""
         normed_TD: Tensor = self.attention_norm(x_TD + self.attention(x_TD, groups))
         return normed_TD
+
+    def routed(
+        self, index: int, x_TD: Tensor, groups: Sequence[tuple[int, int]], route: RouteLayer
+    ) -> tuple[Tensor, Routing]:
+        """Output of layer number `index` with the experts that `route` chooses."""
+        a_TD = self.attend(x_TD, groups)
+        ffn = self.ffn
+        assert isinstance(ffn, ExpertFeedForward)
+        logits_TE, begun = ffn.read(a_TD)
+        routing = route(index, logits_TE)
+        return self.ffn_norm(a_TD + ffn.forward_routed(a_TD, routing, begun)), routing
 
 
 class Embeddings(nn.Module):
@@ -202,17 +211,12 @@ class Encoder(nn.Module):
         routings: list[Routing] = []
         for index, layer in enumerate(self.layers):
             assert isinstance(layer, EncoderLayer)
-            a_TD = layer.attend(x_TD, texts.groups)
-            ffn = layer.ffn
             if route is None:
-                y_TD = ffn(a_TD)
+                a_TD = layer.attend(x_TD, texts.groups)
+                x_TD = layer.ffn_norm(a_TD + layer.ffn(a_TD))
             else:
-                assert isinstance(ffn, ExpertFeedForward)
-                logits_TE, begun = ffn.read(a_TD)
-                routing = route(index, logits_TE)
+                x_TD, routing = layer.routed(index, x_TD, texts.groups, route)
                 routings.append(routing)
-                y_TD = ffn.forward_routed(a_TD, routing, begun)
-            x_TD = layer.ffn_norm(a_TD + y_TD)
         return x_TD, routings
 
 

@@ -16,10 +16,10 @@ from moe_core.model.dispatch import (
     Buffers,
     ExpertWeights,
     PreparedPair,
-    PreparedWhole,
 )
 from moe_core.model.prepared import Derived, can_prepare, product
 from moe_core.model.router import Router, RouterConfig, Routing
+from moe_core.model.whole import PreparedWhole, prepare_whole
 
 Begun = tuple[PreparedWhole, Tensor]  # what a product for the router has already computed of the experts
 
@@ -66,18 +66,24 @@ class ExpertFeedForward(DenseFeedForward):
         self.mean_ED = nn.Parameter(torch.zeros(router.n_experts, d_model))
         self.router: Router = router.build()
         self._weights: Derived[ExpertWeights] = Derived(dispatch.expert_weights)
-        self._whole: Derived[PreparedWhole] = Derived(dispatch.prepare_whole)
+        self._whole: Derived[PreparedWhole] = Derived(prepare_whole)
 
     def read(self, x_TD: Tensor) -> tuple[Tensor, Begun | None]:
         """The router's logits_TE. For a few tokens the same product also gives the experts' hidden values, to be handed
         to `forward_routed`; else None."""
-        if len(x_TD) <= dispatch.few_tokens() and can_prepare(x_TD, self._parameters["w1_HD"]):  # type: ignore[arg-type]
-            whole = self._prepared_whole()
-            if whole.usable and whole.router is not None:
-                logits_TE, hidden_TX = whole.read(x_TD)
-                return logits_TE, (whole, hidden_TX)
+        whole = self._whole_for(x_TD)
+        if whole is not None and whole.router is not None:
+            logits_TE, hidden_TX = whole.read(x_TD)
+            return logits_TE, (whole, hidden_TX)
         logits_TE = self.router(x_TD)
         return logits_TE, None
+
+    def _whole_for(self, x_TD: Tensor) -> PreparedWhole | None:
+        """All experts in two products, if x_TD has so few tokens that nobody asks which were chosen."""
+        if len(x_TD) <= dispatch.few_tokens() and can_prepare(x_TD, self._parameters["w1_HD"]):  # type: ignore[arg-type]
+            whole = self._prepared_whole()
+            return whole if whole.usable else None
+        return None
 
     def _prepared_whole(self) -> PreparedWhole:
         # Plain look-ups: an attribute of a module costs 1 us, and 5 when the weights have just swept the caches.
@@ -103,11 +109,7 @@ class ExpertFeedForward(DenseFeedForward):
             with torch.autocast("cpu", enabled=False):
                 return self.forward_routed(x_TD.to(self.w1_HD.dtype), routing)
         gates_TE = routing.gates_TE if routing.gates_TE.dtype == x_TD.dtype else routing.gates_TE.to(x_TD.dtype)
-        if (
-            len(x_TD) <= dispatch.few_tokens()
-            and can_prepare(x_TD, self.w1_HD)
-            and (whole := self._prepared_whole()).usable
-        ):
+        if (whole := self._whole_for(x_TD)) is not None:
             return whole.run(x_TD, gates_TE)
         weights = self._weights.of(self.w1_HD, self.b1_H, self.w2_HD, self.b2_D, self.mean_ED)
         buffers = Buffers(x_TD)

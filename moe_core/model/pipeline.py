@@ -49,9 +49,7 @@ def distil(
 
     Yields step reports, returns the student. Raises CheckpointError if the split is not exact.
     """
-    student = split_into_experts(
-        dense, n_experts=config.n_experts, router_hidden=config.router_hidden, ramp=config.ramp, seed=config.split_seed
-    )
+    student = split(dense, config)
     difference = check_split(student, dense, sample_of_every_domain(texts, _per_domain(texts, 4), config))
     yield StepReport(step=0, values={SPLIT_DIFFERENCE: difference})
     if (state_dir / "state.safetensors").is_file():
@@ -67,13 +65,9 @@ def distil(
             load_weights(Path(config.start_from), student)
         else:
             yield from warm_start(student, dense, texts, config)
-        if config.qk_width != student.config.qk_width:
-            rows = sample_of_every_domain(texts, _per_domain(texts, 16), config)
-            packed = [pack(rows[i : i + 32]) for i in range(0, len(rows), 32)]
-            student = narrow_query_keys(student, config.qk_width, packed)
+        student = narrow(student, texts, config)
     yield from train(student, dense, texts, config, state_dir)
-    student.eval().requires_grad_(False)
-    student.config = dataclasses.replace(student.config, ramp=config.stored_ramp)
+    finish(student, config)
     if not all(bool(torch.isfinite(value).all()) for value in student.state_dict().values()):
         raise CheckpointError(
             "Training diverged, weights are no longer finite: lower learning_rate in the TOML file and start again "
@@ -83,6 +77,27 @@ def distil(
     yield from tune_layer_factors(student, dense, rows, (0.3, 0.5))
     reach_sparse(student, dense, rows)
     return student
+
+
+def split(dense: Encoder, config: TrainingConfig) -> Encoder:
+    """The dense encoder with its neurons grouped as the configuration says."""
+    return split_into_experts(
+        dense, n_experts=config.n_experts, router_hidden=config.router_hidden, ramp=config.ramp, seed=config.split_seed
+    )
+
+
+def narrow(student: Encoder, texts: TokenizedTexts, config: TrainingConfig) -> Encoder:
+    """The student with query and key heads of the configured width, fitted on training texts; itself if it has them."""
+    if config.qk_width == student.config.qk_width:
+        return student
+    rows = sample_of_every_domain(texts, _per_domain(texts, 16), config)
+    return narrow_query_keys(student, config.qk_width, [pack(rows[i : i + 32]) for i in range(0, len(rows), 32)])
+
+
+def finish(student: Encoder, config: TrainingConfig) -> None:
+    """No more training: weights are frozen, and the ramp is that of the finished model."""
+    student.eval().requires_grad_(False)
+    student.config = dataclasses.replace(student.config, ramp=config.stored_ramp)
 
 
 def _per_domain(texts: TokenizedTexts, n: int) -> int:

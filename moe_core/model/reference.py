@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from moe_core.errors import InputError
-from moe_core.model.calibration import Calibration, load_calibration, thresholds_LE
+from moe_core.model.calibration import Calibration, layer_thresholds, load_calibration
 from moe_core.model.checkpoint import folder_sha256, load_encoders
 from moe_core.model.encoder import Encoder, EncoderConfig, RouteLayer
 from moe_core.model.heads import Head, load_heads
 from moe_core.model.requests import Answer, Setting, TextRequest
-from moe_core.model.router import Mode, Thresholds, decide_at
+from moe_core.model.router import Mode, decide_at
 from moe_core.model.session import Session
 from moe_core.model.tokens import TextTokenizer
 from moe_core.records import RoutingSink
@@ -76,9 +76,8 @@ class RoutedModel:
 
         Raises InputError outside the measured range.
         """
-        n_layers, ramp = self.config.n_layers, self.config.ramp
-        values_LE = thresholds_LE(self.adapted, [self.calibration.tau(budget)] * n_layers)
-        thresholds = [Thresholds.of(values_E, ramp) for values_E in values_LE]
+        n_layers = self.config.n_layers
+        thresholds = layer_thresholds(self.adapted, [self.calibration.tau(budget)] * n_layers)
         left = available or [None] * n_layers
         return lambda layer, logits_TE: decide_at(logits_TE, thresholds[layer], left[layer])
 

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from moe_core.errors import InputError
 from moe_core.model import costs
-from moe_core.model.calibration import check_budget, thresholds_LE
+from moe_core.model.calibration import check_budget, layer_thresholds
 from moe_core.model.encoder import PackedTexts, pack, pool
 from moe_core.model.lost_experts import available_LE, expert_name
 from moe_core.model.policy import check_thresholds
 from moe_core.model.recording import decisions_of
 from moe_core.model.requests import Answer, ReadyRequest, Setting, TextRequest, Trace
-from moe_core.model.router import MODES, Routing, Thresholds, decide_at, decide_top_k
+from moe_core.model.router import MODES, Routing, decide_at, decide_top_k
 from moe_core.model.tokens import TokenizedText
 from moe_core.records import RequestRecord, RoutingBatch, RoutingSink, RunRecord
 
@@ -52,7 +52,7 @@ class Session:
         self.head = model.head(setting.head) if setting.head is not None else None
         sizes = model.config
         tau_L = self._tau_L()
-        self.thresholds = [Thresholds.of(values_E, sizes.ramp) for values_E in thresholds_LE(model.adapted, tau_L)]
+        self.thresholds = layer_thresholds(model.adapted, tau_L)
         self.available = self._available()
         self.top_k = max(1, round(setting.budget * sizes.n_experts))
         self._count = 0

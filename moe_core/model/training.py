@@ -20,10 +20,10 @@ from moe_core.model.controller import BalanceConfig, BalanceController
 from moe_core.model.encoder import Encoder, EncoderLayer, PackedTexts, pack, pool
 from moe_core.model.gate_gradient import with_gradient
 from moe_core.model.layers import ExpertFeedForward
-from moe_core.model.router import Router, decide, relative_scores
+from moe_core.model.router import decide
 from moe_core.model.split import expert_layers
 from moe_core.model.text_batches import BatchConfig, TokenizedTexts, batches
-from moe_core.model.training_rules import Rule, choose, draw_level
+from moe_core.model.training_rules import Rule, choose, draw_level, threshold_for
 from moe_core.model.training_state import load_training_state, save_training_state
 from moe_core.records import StepReport
 
@@ -174,16 +174,6 @@ def draw_thresholds(config: TrainingConfig, step: int) -> list[float]:
     return [float(min(0.97, tau * math.exp(n))) for n in noise]
 
 
-@torch.no_grad()
-def threshold_for(logits_TE: Tensor, router: Router, level: float) -> float:
-    """The layer's common threshold at which the share `level` of all (token, expert) pairs passes; 0 for all."""
-    n_kept = round(level * logits_TE.numel())
-    if n_kept >= logits_TE.numel():
-        return 0.0
-    relative = (relative_scores(logits_TE) / router.thresholds_E(1.0)).flatten()
-    return float(torch.topk(relative, n_kept + 1).values[-1].clamp(max=0.97))
-
-
 def draw_available(config: TrainingConfig, step: int, layer: int, load_E: Tensor) -> Tensor | None:
     """Which experts may run in this step and layer (bool, E); None: all of them.
 
@@ -194,7 +184,7 @@ def draw_available(config: TrainingConfig, step: int, layer: int, load_E: Tensor
         return None
     available_E = torch.ones(config.n_experts, dtype=torch.bool)
     weights_E = load_E.double().numpy() + 1e-6
-    for _ in range(1 + int(rng.random() < 0.4)):
+    for _ in range(min(1 + int(rng.random() < 0.4), config.n_experts - 1)):  # one is left in any case
         by_load = rng.random() < 0.5
         available_E[int(rng.choice(config.n_experts, p=weights_E / weights_E.sum() if by_load else None))] = False
     return available_E

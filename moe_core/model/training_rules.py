@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from moe_core.model.baseline_routing import decide_random_k, decide_top_p
-from moe_core.model.router import decide_top_k
+from moe_core.model.router import Router, decide_top_k, relative_scores
 
 Rule = Literal["adaptive", "topk", "random", "topp", "narrow"]
 
@@ -28,6 +28,16 @@ def draw_level(seed: int, step: int, n_experts: int, all_on: float) -> float:
     if rng.random() < all_on:
         return 1.0
     return float(max(1, round(n_experts * 0.8 * rng.random() ** 1.5))) / n_experts
+
+
+@torch.no_grad()
+def threshold_for(logits_TE: Tensor, router: Router, level: float) -> float:
+    """The layer's common threshold at which the share `level` of all (token, expert) pairs passes; 0 for all."""
+    n_kept = round(level * logits_TE.numel())
+    if n_kept >= logits_TE.numel():
+        return 0.0
+    relative = (relative_scores(logits_TE) / router.thresholds_E(1.0)).flatten()
+    return float(torch.topk(relative, n_kept + 1).values[-1].clamp(max=0.97))
 
 
 def choose(rule: Rule, logits_TE: Tensor, level: float, seed: int) -> Tensor:

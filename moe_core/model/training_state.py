@@ -54,11 +54,15 @@ def load_training_state(
     return int(next(float(v) for k, v in tensors.items() if k.startswith("step/")))
 
 
+def _check_there(path: Path) -> None:
+    if not path.is_file():
+        raise CheckpointError(f"There is no training state at {path}: correct `start_from`.")
+
+
 def narrow_width(path: Path) -> int:
     """Width of query and key heads in another run's state; 0: as in the original. Raises CheckpointError if there is
     no state."""
-    if not path.is_file():
-        raise CheckpointError(f"There is no training state at {path}: correct `start_from`.")
+    _check_there(path)
     with safe_open(path, framework="pt") as tensors:
         maps = [name for name in tensors.keys() if name.endswith("query_map_AKW")]  # noqa: SIM118 - no mapping
         return int(tensors.get_slice(maps[0]).get_shape()[1]) if maps else 0
@@ -66,8 +70,7 @@ def narrow_width(path: Path) -> int:
 
 def load_weights(path: Path, student: nn.Module) -> None:
     """Takes the weights of another run's state. Raises CheckpointError if there is none or it does not fit."""
-    if not path.is_file():
-        raise CheckpointError(f"There is no training state at {path}: correct `start_from`.")
+    _check_there(path)
     tensors = load_file(path)
     try:
         student.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model/")})

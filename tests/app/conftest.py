@@ -8,7 +8,6 @@ import pytest
 import streamlit as st
 import torch
 from streamlit.testing.v1 import AppTest
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from moe_core.dashboard import context, demo, resources
 from moe_core.model.calibration import Calibration, DialPoint
@@ -18,6 +17,7 @@ from moe_core.model.reference import RoutedModel
 from moe_core.model.requests import TextRequest
 from moe_core.model.split import expert_layers, split_into_experts
 from moe_core.model.tokens import TextTokenizer
+from tests.unit.tiny_encoders import save_tokenizer
 
 ROOT = Path(__file__).resolve().parents[2]
 MAIN = ROOT / "moe_core" / "dashboard" / "main.py"
@@ -42,25 +42,11 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 Open = Callable[..., AppTest]
 
 
-def write_tokenizer(path: Path) -> None:
-    """A word-piece tokenizer of a few words and all printable ASCII characters."""
-    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *WORDS]
-    pieces += sorted({chr(c) for c in range(33, 127)} - set(pieces))
-    vocabulary = {piece: number for number, piece in enumerate(pieces)}
-    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.Lowercase()
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])]
-    )
-    tokenizer.save(str(path))
-
-
 @pytest.fixture(scope="session")
 def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with what pages read without loading the model: name and tokenizer."""
     folder = tmp_path_factory.mktemp("model")
-    write_tokenizer(folder / "tokenizer.json")
+    save_tokenizer(folder / "tokenizer.json", WORDS, punctuation=True)
     (folder / "config.json").write_text('{"name": "tiny"}', encoding="utf-8")
     return folder
 

@@ -3,6 +3,7 @@
 Weights come from torch's global generator: seed it before.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -36,12 +37,16 @@ def sparse_encoder(dense: Encoder, *, with_means: bool = True) -> Encoder:
     return encoder.eval().requires_grad_(False)
 
 
-def save_tokenizer(path: Path) -> None:
-    """A word-piece tokenizer of WORDS with start and end marks."""
-    vocabulary = {piece: number for number, piece in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *WORDS])}
+def save_tokenizer(path: Path, words: Sequence[str] = WORDS, *, punctuation: bool = False) -> None:
+    """A word-piece tokenizer of `words` with start and end marks; `punctuation`: marks are split off and have pieces,
+    as every other printable ASCII character."""
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *words]
+    if punctuation:
+        pieces += sorted({chr(c) for c in range(33, 127)} - set(pieces))
+    vocabulary = {piece: number for number, piece in enumerate(pieces)}
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.Lowercase()
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer() if punctuation else pre_tokenizers.Whitespace()
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])]
     )

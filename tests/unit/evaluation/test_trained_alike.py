@@ -10,7 +10,7 @@ from moe_core.evaluation import trained_alike
 from moe_core.evaluation.trained_alike import HeldOut, adaptive_route, at_share, measured, route_by, table
 from moe_core.model.encoder import Encoder, pack, pool
 from moe_core.model.router import Router, RouterConfig, decide
-from moe_core.model.training import threshold_for
+from moe_core.model.training_rules import threshold_for
 from tests.unit.tiny_encoders import dense_encoder, sparse_encoder
 
 TEXTS = [[1 + (7 * i + j) % 49 for j in range(3 + i % 9)] for i in range(60)]

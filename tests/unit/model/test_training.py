@@ -14,7 +14,7 @@ from moe_core.model.encoder import Encoder
 from moe_core.model.layer_factors import reach_sparse, tune_layer_factors
 from moe_core.model.split import expert_layers, split_into_experts
 from moe_core.model.text_batches import BatchConfig, TokenizedTexts, batches
-from moe_core.model.training import TrainingConfig, draw_thresholds, train, warm_start
+from moe_core.model.training import ObjectiveConfig, TrainingConfig, draw_available, draw_thresholds, train, warm_start
 
 
 def corpus(n: int = 200) -> TokenizedTexts:
@@ -79,6 +79,14 @@ def test_thresholds_of_a_step_are_drawn_from_seed_and_step_alone() -> None:
     assert draw_thresholds(CONFIG, 11) == late[1]
     assert all(0 <= tau <= 0.97 for taus in late for tau in taus)
     assert 4 <= sum(taus[0] == 0 for taus in late) <= 30
+
+
+def test_one_expert_is_left_however_few_there_are() -> None:
+    """Two experts of which one or two are to be lost, one of which one is; of sixteen, both kinds of loss occur."""
+    for n_experts, left in ((1, {1}), (2, {1}), (16, {14, 15})):
+        config = TrainingConfig(n_experts=n_experts, objective=ObjectiveConfig(lost_expert=1.0))
+        drawn = [draw_available(config, step, 0, torch.ones(n_experts)) for step in range(60)]
+        assert {int(available_E.sum()) for available_E in drawn if available_E is not None} == left
 
 
 def test_batches_are_a_function_of_seed_and_step() -> None:
