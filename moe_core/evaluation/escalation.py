@@ -3,12 +3,17 @@
 The lead below which a request is run again is chosen on one half of the texts and used on the other, and the other way
 round; so every text is judged by a lead that it had no part in. `changed_share` is how many answers are still not those
 of the original: by it, on the shipped tasks, one of several rows may be picked for other texts (`findings.py`).
+
+Rows differ in how many requests run again. Most ask for a share of them. One spends, first pass and second together,
+what the plain model spends at MATCHED_BUDGET (`same_cost_as`), so that the two can be compared without a line drawn
+between points.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from moe_core.evaluation import arms
 from moe_core.evaluation.labelled import LabelledTexts
@@ -17,6 +22,7 @@ from moe_core.evaluation.statistics import paired_points
 from moe_core.model.heads import Head
 
 SHARES = (0.03, 0.05, 0.1, 0.15, 0.2, 0.3)  # of the requests that are run again
+MATCHED_BUDGET = 0.35
 
 
 def sweep(
@@ -41,7 +47,11 @@ def sweep(
     for base in base_budgets:
         labels, _, leads = judge(head, sides["adaptive", base])
         correct = np.asarray(labels) == right
-        for share in SHARES:
+        asked: list[tuple[float, float | None]] = [(share, None) for share in SHARES]
+        matched = sides.get(("adaptive", MATCHED_BUDGET))
+        if matched is not None and base < MATCHED_BUDGET:
+            asked.append((affordable(matched.flops_N, sides["adaptive", base].flops_N, full, leads), MATCHED_BUDGET))
+        for share, same_cost_as in asked:
             margins = [float(np.quantile(leads[side], share)) for side in (~half, half)]
             again = leads < np.where(half, *margins)
             final = np.where(again, dense_right, correct)
@@ -53,7 +63,8 @@ def sweep(
             tenth, tenth_low, tenth_high = paired_points(final[hard], dense_right[hard])
             rows.append(
                 {
-                    "task": name, "base_budget": base, "asked_share": share, "margin_below": float(np.mean(margins)),
+                    "task": name, "base_budget": base, "asked_share": share, "same_cost_as": same_cost_as,
+                    "margin_below": float(np.mean(margins)),
                     "n": len(data), "escalated_share": float(again.mean()), "flops_ratio": flops,
                     "changed_share": float(changed.mean()),
                     "delta_points": delta, "delta_low": low, "delta_high": high,
@@ -65,6 +76,15 @@ def sweep(
                 }
             )  # fmt: skip
     return rows
+
+
+def affordable(
+    most_N: NDArray[np.int64], base_N: NDArray[np.int64], again_N: NDArray[np.int64], leads_N: NDArray[np.float64]
+) -> float:
+    """Share of the texts, those with the smallest leads, whose second pass `again_N` fits between the FLOPs of all
+    first passes `base_N` and those of all `most_N`."""
+    spent = np.cumsum(again_N[np.argsort(leads_N, kind="stable")])
+    return float(np.searchsorted(spent, most_N.sum() - base_N.sum(), side="right")) / len(leads_N)
 
 
 def at_flops(plain: Sequence[tuple[float, float, float]], flops: float) -> tuple[float, float, float]:

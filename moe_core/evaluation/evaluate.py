@@ -36,7 +36,7 @@ class EvaluationConfig:
     behaviour: Path | None = None
     budgets: tuple[float, ...] = (1.0, 0.5, 0.35, 0.25, 0.15)
     base_budgets: tuple[float, ...] = (0.25, 0.15)
-    n: int = 2000
+    n: int = 4000
     task_tokens: int = 40_000
     train_n: int = 4000
     max_tokens: int = 192

@@ -157,37 +157,33 @@ def _unseen(document: Row) -> Iterator[Finding]:
         yield Finding(f"never trained on: {task['name']}", verdict(point["delta_points"], point["delta_low"], -bound),
                       f"At budget {BUDGET:g} {task['name']} changes by {_interval(point)}, n = {task['n']}; asked: at "
                       f"least -{bound:g}.")  # fmt: skip
-        if task["name"] == BEHAVIOUR and (row := _chosen_escalation(document, float(point["flops_ratio"]))) is not None:
+        if task["name"] == BEHAVIOUR and (row := _chosen_escalation(document)) is not None:
             yield Finding("never trained on, with escalation",
                           verdict(row["delta_points"], row["delta_low"], -ESCALATED_LOSS),
                           f"From budget {row['base_budget']:g}, {row['escalated_share']:.0%} run again at "
-                          f"{row['flops_ratio']:.0%} of the dense FLOPs (budget {BUDGET:g} costs "
-                          f"{point['flops_ratio']:.0%}; base budget and share are those that change the fewest answers "
-                          f"of the shipped tasks at that cost): {_interval(row)}, n = {row['n']}; asked: at least "
+                          f"{row['flops_ratio']:.1%} of the dense FLOPs (budget {BUDGET:g} costs "
+                          f"{point['flops_ratio']:.1%}; of the base budgets the one that changes the fewest answers of "
+                          f"the shipped tasks at that cost): {_interval(row)}, n = {row['n']}; asked: at least "
                           f"-{ESCALATED_LOSS:g}.")  # fmt: skip
 
 
-def _chosen_escalation(document: Row, most_flops: float) -> Row | None:
-    """Of the ways to escalate the behaviour cases within `most_flops`, the one that changes the fewest answers of the
-    shipped tasks; how the cases themselves came out has no say."""
+def _chosen_escalation(document: Row) -> Row | None:
+    """Of the ways to escalate the behaviour cases at the cost of BUDGET, the one that changes the fewest answers of
+    the shipped tasks; how the cases themselves came out has no say."""
     shipped = {task["name"] for task in document["tasks"]}
-    rows = document.get("escalation", [])
+    rows = [row for row in document.get("escalation", []) if row.get("same_cost_as") == BUDGET]
 
     def changed(row: Row) -> float:
-        alike = [e["changed_share"] for e in rows if e["task"] in shipped and _way(e) == _way(row)]
+        alike = [e["changed_share"] for e in rows if e["task"] in shipped and e["base_budget"] == row["base_budget"]]
         return float(np.mean(alike)) if alike else float("inf")
 
-    fitting = [e for e in rows if e["task"] == BEHAVIOUR and e["flops_ratio"] <= most_flops]
-    return min(fitting, key=lambda e: (changed(e), float(e["flops_ratio"]))) if fitting else None
-
-
-def _way(row: Row) -> tuple[float, float]:
-    return float(row["base_budget"]), float(row["asked_share"])
+    return min((e for e in rows if e["task"] == BEHAVIOUR), key=changed, default=None)
 
 
 def _hardest(document: Row) -> Iterator[Finding]:
     shipped = {task["name"] for task in document["tasks"]}
-    rows = [e for e in document.get("escalation", []) if e["task"] in shipped and e["asked_share"] == HARD_SHARE]
+    rows = [e for e in document.get("escalation", []) if e["task"] in shipped and e["asked_share"] == HARD_SHARE
+            and e.get("same_cost_as") is None]  # fmt: skip
     rows = [e for e in rows if e["base_budget"] == max(r["base_budget"] for r in rows)]
     if not rows:
         return

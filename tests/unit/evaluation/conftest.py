@@ -82,7 +82,7 @@ def document() -> dict[str, Any]:
         "flops_ratio": 0.37, "delta_points": -0.1, "delta_low": -0.2, "delta_high": 0.1, "without_delta_points": -1.0,
         "hardest_tenth_n": 50, "hardest_tenth_delta_points": 0.0, "hardest_tenth_low": -0.1, "hardest_tenth_high": 0.1,
         "hardest_tenth_without": -3.0, "same_flops_budget": 0.3, "same_flops_ratio": 0.37,
-        "same_flops_delta_points": -0.5, "changed_share": 0.02,
+        "same_flops_delta_points": -0.5, "changed_share": 0.02, "same_cost_as": None,
     }  # fmt: skip
     lost = {"task": "spam", "n": 900, "tried": 96, "confirmed": 4, "worst": ["1:2"], "worst_points": -0.1,
             "worst_low": -0.3, "worst_high": 0.1, "n_screened": 100, "mean_points": 0.0,
@@ -100,7 +100,8 @@ def document() -> dict[str, Any]:
         "max_tokens": 192, "task_tokens": 40000,
         "tasks": [task("sentiment", "shipped", -0.1), task("spam", "shipped", -0.2)],
         "unseen": [task("snips", "unseen", -0.1), task("behaviour_cases", "unseen", -1.0)],
-        "escalation": [escalation | {"task": name} for name in ("sentiment", "spam", "behaviour_cases")],
+        "escalation": [escalation | {"task": name} | way for name in ("sentiment", "spam", "behaviour_cases")
+                       for way in ({}, {"same_cost_as": 0.35, "asked_share": 0.11})],
         "lost_experts": {"budget": 0.35, "single": [lost], "pair": [lost | {"worst": ["0:1", "1:2"]}]},
         "difficulty": difficulty,
         "layers": [{"budget": 0.35, "layer": layer, "active_fraction": 0.35} for layer in (0, 1)],

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from moe_core.evaluation.arms import Embedded
-from moe_core.evaluation.escalation import SHARES, at_flops, sweep
+from moe_core.evaluation.escalation import SHARES, affordable, at_flops, sweep
 from moe_core.evaluation.labelled import LabelledTexts
 from moe_core.evaluation.quality import DENSE
 from moe_core.model.heads import Head, HeadCard
@@ -87,3 +87,25 @@ def test_the_plain_model_is_compared_at_the_same_flops() -> None:
     assert at_flops(plain, 0.5) == pytest.approx((0.5, 0.375, -1.5))
     assert at_flops(plain, 0.3) == (0.4, 0.25, -2.0)
     assert at_flops(plain, 0.9) == (0.6, 0.5, -1.0)
+
+
+def test_a_share_is_affordable_while_the_second_passes_fit_in_what_is_left() -> None:
+    """First passes cost 4 x 10, at most 4 x 30 may be spent: 80 are left, the two smallest leads cost 50 and 30."""
+    most, base = np.full(4, 30), np.full(4, 10)
+    leads = np.array([0.1, 0.9, 0.2, 0.8])
+    assert affordable(most, base, np.array([50, 1, 30, 1]), leads) == 0.5
+    assert affordable(most, base, np.array([50, 1, 31, 1]), leads) == 0.25
+    assert affordable(base, base, np.array([50, 1, 31, 1]), leads) == 0
+
+
+def test_one_row_spends_what_the_plain_model_spends_at_the_matched_budget() -> None:
+    """25 first, 100 again, 45 in the plain model at .35: a fifth of the texts runs again."""
+    rng = np.random.default_rng(1)
+    values = rng.permutation(np.linspace(0.01, 1, N))
+    head = Head(HeadCard(name="x", labels=["p", "n"]), torch.eye(2), torch.zeros(2))
+    data = LabelledTexts(["t"] * N, ["p"] * N, [""] * N)
+    sides = {DENSE: side(values, 100), ("adaptive", 0.35): side(values, 45), ("adaptive", 0.15): side(values, 25)}
+    rows = sweep("t", head, data, sides, (0.15,))
+    (row,) = [row for row in rows if row["same_cost_as"] is not None]
+    assert (row["same_cost_as"], row["asked_share"]) == (0.35, 0.2)
+    assert row["flops_ratio"] == pytest.approx(0.45, abs=0.03)
