@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from moe_core.analysis.message import N_, Message
@@ -16,6 +17,7 @@ QUALITY = ("kind", "task", "rule", "budget", "active_fraction", "flops_ratio", "
            "agreement", "cosine", "error")  # fmt: skip
 DOMAINS = ("domain", "n", "active_fraction", "cosine")
 ADAPTIVE, ALL_TASKS = "adaptive", ""
+FEW_TEXTS = 20  # of one kind
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,12 +78,17 @@ def measurements(document: Mapping[str, Any]) -> Measurements:
 
 
 def mean_quality(quality: pd.DataFrame) -> pd.DataFrame:
-    """quality -> (rule, budget, active_fraction, flops_ratio, tasks, delta, worst, worst_task): means over the tasks
-    with a head of their own (`kind` shipped), one row per rule and budget, each task counting alike."""
+    """quality -> (rule, budget, active_fraction, flops_ratio, tasks, delta, low, high, worst, worst_task): means over
+    the tasks with a head of their own (`kind` shipped), one row per rule and budget, each task counting alike.
+
+    low, high: 95 % interval of the mean of independent estimates, from the widths of theirs.
+    """
     shipped = quality[quality["kind"] == "shipped"]
     rows = []
     for (rule, budget), part in shipped.groupby(["rule", "budget"], sort=True):
         worst = part.loc[part["delta"].idxmin()]
+        mean = float(part["delta"].mean())
+        half = float(np.sqrt(((part["high"] - part["low"]) ** 2).sum())) / 2 / len(part)
         rows.append(
             {
                 "rule": rule,
@@ -89,12 +96,15 @@ def mean_quality(quality: pd.DataFrame) -> pd.DataFrame:
                 "active_fraction": float(part["active_fraction"].mean()),
                 "flops_ratio": float(part["flops_ratio"].mean()),
                 "tasks": len(part),
-                "delta": float(part["delta"].mean()),
+                "delta": mean,
+                "low": mean - half,
+                "high": mean + half,
                 "worst": float(worst["delta"]),
                 "worst_task": str(worst["task"]),
             }
         )
-    columns = ["rule", "budget", "active_fraction", "flops_ratio", "tasks", "delta", "worst", "worst_task"]
+    columns = ["rule", "budget", "active_fraction", "flops_ratio", "tasks", "delta", "low", "high", "worst",
+               "worst_task"]  # fmt: skip
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -109,25 +119,28 @@ def wall_with_most_threads(wall: pd.DataFrame) -> tuple[pd.DataFrame, int]:
 def of_task(quality: pd.DataFrame, task: str) -> pd.DataFrame:
     """The points of one task, or the means over tasks (`ALL_TASKS`), with the columns that the chart reads.
 
-    These are rule, budget, flops_ratio, active_fraction, delta, low, high, n. A mean has no interval of its own:
-    low = high = delta.
+    These are rule, budget, flops_ratio, active_fraction, delta, low, high, n.
     """
     if task != ALL_TASKS:
         return quality[quality["task"] == task].reset_index(drop=True)
     means = mean_quality(quality)
     total = int(quality[quality["kind"] == "shipped"].drop_duplicates("task")["n"].sum())
-    return means.assign(low=means["delta"], high=means["delta"], n=total)
+    return means.assign(n=total)
 
 
 def domains_at(calibration: Mapping[str, Any], budget: float) -> pd.DataFrame:
-    """(domain, n, active_fraction, cosine) on held-out text at the measured point nearest to `budget`, worst first."""
+    """(domain, n, active_fraction, cosine) on held-out text at the measured point nearest to `budget`, worst first.
+
+    Kinds of fewer than FEW_TEXTS texts are left out where there are larger ones: one odd text is not a kind.
+    """
     points = calibration["points"]
     nearest = min(points, key=lambda point: abs(float(point["budget"]) - budget))
     rows = [
         {"domain": name, "n": int(n), "active_fraction": float(share), "cosine": float(cosine)}
         for name, (share, cosine, n) in nearest["by_domain"].items()
     ]
-    return pd.DataFrame(rows, columns=list(DOMAINS)).sort_values("cosine", ignore_index=True)
+    large = [row for row in rows if int(row["n"]) >= FEW_TEXTS]
+    return pd.DataFrame(large or rows, columns=list(DOMAINS)).sort_values("cosine", ignore_index=True)
 
 
 def finding(means: pd.DataFrame, bound: float) -> Message:

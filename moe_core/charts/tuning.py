@@ -109,8 +109,8 @@ def domains_that_pay(frame: pd.DataFrame, *, t: Translate = str, dark: bool = Fa
         return empty(t("Nothing was measured for this model yet"), dark=dark)
     colours = palette(dark)
     rows = frame.head(MOST_DOMAINS).iloc[::-1]
-    names = [plain(spoken(name, t)) for name in rows["domain"]]
-    fig = figure(dark=dark, height=70 + 26 * len(rows), left=150, right=60, top=8, bottom=44)
+    names = [f"{plain(spoken(name, t))} ({n:,})" for name, n in zip(rows["domain"], rows["n"], strict=True)]
+    fig = figure(dark=dark, height=70 + 26 * len(rows), left=170, right=60, top=8, bottom=44)
     fig.add_trace(
         go.Scatter(
             x=rows["cosine"], y=names, mode="markers+text", text=[f"{c:.3f}" for c in rows["cosine"]],
@@ -144,7 +144,7 @@ def wall_by_budget(frame: pd.DataFrame, *, t: Translate = str, dark: bool = Fals
     fig.add_hline(y=1, line={"color": colours.dense, "width": 2}, layer="below")
     tones = (colours.adaptive, colours.accent, colours.warning, colours.muted)
     lines = {regime: rows.sort_values("budget") for regime, rows in frame.groupby("regime", sort=True)}
-    heights = apart([float(rows["ratio_wall_p50"].iloc[-1]) for rows in lines.values()], LABEL_GAP)
+    heights = beside_line([float(rows["ratio_wall_p50"].iloc[-1]) for rows in lines.values()], 1.0, LABEL_GAP)
     for index, (regime, ordered) in enumerate(lines.items()):
         colour = tones[index % len(tones)]
         fig.add_trace(
@@ -175,6 +175,18 @@ def apart(values: Sequence[float], gap: float) -> list[float]:
     order = sorted(range(len(values)), key=lambda index: values[index])
     for before, after in pairwise(order):
         result[after] = max(result[after], result[before] + gap)
+    return result
+
+
+def beside_line(values: Sequence[float], line: float, gap: float) -> list[float]:
+    """The values moved away from a level line as little as it takes to be `gap` apart from it and from each other;
+    none changes its side. In the order given."""
+    result = list(values)
+    for side in (1, -1):
+        places = [i for i, value in enumerate(values) if (value >= line) == (side == 1)]
+        moved = apart([0.0, *(side * (values[i] - line) for i in places)], gap)[1:]
+        for place, distance in zip(places, moved, strict=True):
+            result[place] = line + side * distance
     return result
 
 

@@ -31,8 +31,12 @@ def numbers(ctx: PageContext, measured: tuning.Measurements, budget: float) -> l
         Number(
             metric="points_against_dense",
             value=f"{point['delta']:+.1f}",
-            basis=t("worst task: {name} with {worst:+.1f}; {at}").format(
-                name=spoken(point["worst_task"], t), worst=float(point["worst"]), at=at
+            basis=t("95% interval {low:+.1f} to {high:+.1f}; worst task: {name} with {worst:+.1f}; {at}").format(
+                low=float(point["low"]),
+                high=float(point["high"]),
+                name=spoken(point["worst_task"], t),
+                worst=float(point["worst"]),
+                at=at,
             ),
         ),
         Number(

@@ -97,7 +97,9 @@ def work(ctx: PageContext, measured: tuning.Measurements, budget: float) -> None
         charts.domains_that_pay_alt,
         tuning.domains_at(tuning_data.dial(ctx), budget),
         title=t("Which kinds of text pay for it?"),
-        caption=t("Held-out kinds of text furthest from the dense original, at the point nearest to the budget"),
+        caption=t(
+            "Held-out kinds of text (number of texts), furthest from dense first, at the point nearest to the budget"
+        ),
         key="tuning_domains",
     )
 

@@ -45,23 +45,32 @@ def test_the_finding_names_the_cheapest_setting_within_the_bound() -> None:
     assert "Nothing was measured" in tuning.finding(means.iloc[:0], 0.5).text()
 
 
-def test_one_task_keeps_its_interval_and_a_mean_has_none() -> None:
-    """An interval of a mean would need the joint bootstrap, which is not in the file."""
+def test_a_mean_of_two_tasks_has_a_narrower_interval_than_each() -> None:
+    """Two independent estimates with +- 1: +- 1 / sqrt(2); one task keeps its own."""
     measured = tuning.measurements(DOCUMENT)
     alone = tuning.of_task(measured.quality, "spam")
     assert (alone["high"] - alone["low"]).tolist() == [2, 2, 2]
     mean = tuning.of_task(measured.quality, tuning.ALL_TASKS)
-    assert (mean["high"] == mean["low"]).all()
+    assert (mean["high"] - mean["delta"]).tolist() == pytest.approx([2**-0.5] * 3)
+    assert (mean["delta"] - mean["low"]).tolist() == pytest.approx([2**-0.5] * 3)
     assert mean["n"].unique().tolist() == [150]
+
+
+def test_a_kind_of_one_text_does_not_head_the_list_unless_all_are_small() -> None:
+    """20 texts are a kind, one is not; where no kind has 20, all are shown."""
+    by_domain = {"mail": [0.3, 0.95, 20.0], "odd": [0.2, 0.8, 1.0]}
+    assert tuning.domains_at({"points": [{"budget": 0.5, "by_domain": by_domain}]}, 0.5)["domain"].tolist() == ["mail"]
+    del by_domain["mail"]
+    assert tuning.domains_at({"points": [{"budget": 0.5, "by_domain": by_domain}]}, 0.5)["domain"].tolist() == ["odd"]
 
 
 def test_domains_come_from_the_nearest_measured_point_worst_first() -> None:
     """Asked .3, measured at .25 and .5."""
-    dial = {"points": [{"budget": 0.25, "by_domain": {"mail": [0.3, 0.95, 20.0], "sms": [0.2, 0.9, 10.0]}},
+    dial = {"points": [{"budget": 0.25, "by_domain": {"mail": [0.3, 0.95, 20.0], "sms": [0.2, 0.9, 30.0]}},
                        {"budget": 0.5, "by_domain": {"mail": [0.5, 0.99, 20.0]}}]}  # fmt: skip
     frame = tuning.domains_at(dial, 0.3)
     assert frame["domain"].tolist() == ["sms", "mail"]
-    assert frame["n"].tolist() == [10, 20]
+    assert frame["n"].tolist() == [30, 20]
 
 
 @pytest.mark.parametrize("broken", [{}, {"tasks": [{}]}, {"tasks": [{"name": "a", "n": "x", "points": [{}]}]}])
