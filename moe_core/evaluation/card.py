@@ -100,8 +100,8 @@ def head_tables(heads: Sequence[Mapping[str, Any]]) -> list[str]:
         errors.append([head["name"], *(_number(error.get(k), 3) for k in ["dense", *keys])])
     return [
         "## Heads",
-        "Linear classifiers on the embedding, fitted on two embeddings of each training text, half the weight each: "
-        "the dense original's, and the sparse model's at one of the budgets in turn. Accuracy on held-out texts; "
+        "Linear classifiers on the embedding, fitted on two embeddings of each training text: the dense original's (a "
+        "quarter of the weight) and the sparse model's at one of the budgets in turn. Accuracy on held-out texts; "
         "`dense only`: a head fitted on the original's embeddings alone, read by the original.",
         "",
         *grid(["head", "labels", "n train", "n test", "dense only", "dense", *keys], rows),

@@ -16,6 +16,7 @@ from torch import Tensor
 from moe_core.errors import CheckpointError, InputError
 from moe_core.model.checkpoint import read_json
 
+DENSE_WEIGHT = 0.25  # of a text's weight: the head mostly reads sparse embeddings
 SMALL = 2048  # weights above this number are stored as float16
 
 
@@ -68,8 +69,8 @@ def train_head(
     """Multinomial logistic regression on embeddings of the dense original; C chosen by 3-fold cross-validation.
 
     `also`: embeddings of the same texts at other settings. The head is then fitted on all of them together, so that it
-    reads what the sparse model writes; the dense original keeps half of the weight, and the head that was fitted on it
-    alone becomes the `baseline`. In the cross-validation a text stands once, so no copy of it lies on both sides.
+    reads what the sparse model writes; the dense original keeps DENSE_WEIGHT, and the head that was fitted on it alone
+    becomes the `baseline`. In the cross-validation a text stands once, so no copy of it lies on both sides.
     Raises InputError for fewer than two labels or fewer than 10 examples of a label.
     """
     from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
@@ -81,8 +82,8 @@ def train_head(
         if (count := sum(1 for other in labels if other == label)) < 10:
             raise InputError(f"Label {label!r} has {count} examples; a head needs at least 10 of each.")
     model = LogisticRegressionCV(
-        Cs=[1.0, 10.0, 100.0], cv=3, max_iter=2000, scoring="neg_log_loss", random_state=seed, l1_ratios=(0.0,),
-        use_legacy_attributes=False,
+        Cs=[1.0, 3.0, 10.0, 30.0, 100.0], cv=3, max_iter=2000, scoring="neg_log_loss", random_state=seed,
+        l1_ratios=(0.0,), use_legacy_attributes=False,
     )  # fmt: skip
     model.fit(embeddings_ND, labels)
     card |= {"name": name, "n_train": len(labels)}
@@ -90,8 +91,8 @@ def train_head(
     if also:
         baseline = _fitted(model, card)
         strength = float(np.ravel(model.C_)[0])
-        dense_weight, other_weight = 0.5, 0.5 / len(also)  # a text counts once in all
-        weights_N = np.repeat([dense_weight, *[other_weight] * len(also)], len(labels))
+        other_weight = (1 - DENSE_WEIGHT) / len(also)  # a text counts once in all
+        weights_N = np.repeat([DENSE_WEIGHT, *[other_weight] * len(also)], len(labels))
         model = LogisticRegression(C=strength, max_iter=2000, random_state=seed)
         model.fit(np.concatenate([embeddings_ND, *also]), list(labels) * (1 + len(also)), sample_weight=weights_N)
     return _fitted(model, card, baseline)
