@@ -158,7 +158,7 @@ def test_what_a_crash_leaves_is_a_note(store_dir: Path) -> None:
     path.write_bytes(b"".join(lines[:4]) + lines[4][:30])
     head.write_text(f"{2:+020d} {json.loads(lines[2])['hash']}\n")
     segment = next((store_dir / "segments").rglob("*.parquet"))
-    orphan = segment.with_name(segment.name.replace("00000", "00009"))
+    orphan = segment.with_name(f"{path.stem}-000003.parquet")
     orphan.write_bytes(segment.read_bytes())
     segment.with_name(segment.name + ".12345678.tmp").write_bytes(b"")
     report = verify_store(store_dir)
