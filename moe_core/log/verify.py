@@ -4,15 +4,19 @@ An error is a difference between what a manifest lists and what is there. A note
 a torn last line, a file that no manifest lists. The index is a cache and not looked at.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from moe_core.errors import SchemaVersionError, SegmentError, StoreNotFoundError
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from moe_core.errors import ManifestError, SchemaVersionError, SegmentError, StoreNotFoundError
 from moe_core.log import encoding, merkle, segments
 from moe_core.log.catalog import Catalog, file_problem, read_catalog
 from moe_core.log.entries import ROLES, BatchEntry
 from moe_core.log.heads import noted_head
 from moe_core.log.manifest import is_alive
+from moe_core.log.published_heads import check_published, find_published, read_published
 from moe_core.log.store import Store, open_store
 
 _NOT_DATA = ("index.duckdb", "index.lock")
@@ -27,10 +31,16 @@ class VerifyReport:
     decisions: int
     errors: tuple[str, ...]
     notes: tuple[str, ...]
+    compared: int = 0  # published heads that were compared with
 
 
-def verify_store(store_dir: Path | str) -> VerifyReport:
-    """Checks everything. Raises only where there is nothing to check: StoreNotFoundError, SchemaVersionError."""
+def verify_store(
+    store_dir: Path | str, against: Sequence[Path] = (), public_key: Ed25519PublicKey | None = None
+) -> VerifyReport:
+    """Checks everything; given files or folders of published heads, also that what they name is still there (given a
+    public key, that its other half signed them). Raises only where there is nothing to check: StoreNotFoundError,
+    SchemaVersionError, InputError for published heads that cannot be read."""
+    published_paths = find_published(against)
     try:
         store = open_store(store_dir)
     except (StoreNotFoundError, SchemaVersionError):
@@ -52,12 +62,18 @@ def verify_store(store_dir: Path | str) -> VerifyReport:
             n_decisions += batch.files["decisions"].rows
     errors += _check_totals(catalog)
     errors += _check_unlisted(store, catalog, living, notes)
-    return _report(errors, notes, n_segments, n_decisions)
+    errors += _check_against(store, catalog, published_paths, public_key)
+    return _report(errors, notes, n_segments, n_decisions, len(published_paths))
 
 
-def _report(errors: list[str], notes: list[str], n_segments: int, n_decisions: int) -> VerifyReport:
+def _report(errors: list[str], notes: list[str], n_segments: int, n_decisions: int, compared: int = 0) -> VerifyReport:
     return VerifyReport(
-        ok=not errors, segments=n_segments, decisions=n_decisions, errors=tuple(errors), notes=tuple(notes)
+        ok=not errors,
+        segments=n_segments,
+        decisions=n_decisions,
+        errors=tuple(errors),
+        notes=tuple(notes),
+        compared=compared,
     )
 
 
@@ -113,6 +129,19 @@ def _check_totals(catalog: Catalog) -> list[str]:
         for name, count in listed.items():
             if end.fields.get(name) != count:
                 errors.append(f"Run {run_id!r} ended with {end.fields.get(name)} {name}, its manifest lists {count}.")
+    return errors
+
+
+def _check_against(
+    store: Store, catalog: Catalog, paths: Sequence[Path], public_key: Ed25519PublicKey | None
+) -> list[str]:
+    """What was published is still there."""
+    errors = []
+    for path in paths:
+        try:
+            errors += check_published(store, catalog, read_published(path, public_key))
+        except ManifestError as error:
+            errors.append(str(error))
     return errors
 
 
