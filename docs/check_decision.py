@@ -51,9 +51,7 @@ def check(proof, published=None):
     for row in rows:
         facts = ", ".join(f"{name} {row[name]}" for name in ("rank", *COLUMNS[6:]))
         print(f"layer {row['layer']}: expert {row['expert_id']} {'ran' if row['selected'] else 'did not run'}, {facts}")
-    print(
-        "PROVED by the published head" if published else "CONSISTENT; proved if you kept this digest:", head["digest"]
-    )
+    print("PROVED by the published head" if published else "CONSISTENT; PROVED if you kept this digest", head["digest"])
 
 
 try:

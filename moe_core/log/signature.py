@@ -69,9 +69,11 @@ def sign(key: Ed25519PrivateKey, data: bytes) -> str:
 
 
 def is_signed_by(key: Ed25519PublicKey, signature: str, data: bytes) -> bool:
+    """Whether the other half of `key` made exactly this signature, as `sign` spells it, of exactly these data."""
     try:
-        key.verify(bytes.fromhex(signature), data)
-        return True
+        raw = bytes.fromhex(signature)
+        key.verify(raw, data)
+        return raw.hex() == signature
     except (InvalidSignature, ValueError):
         return False
 
