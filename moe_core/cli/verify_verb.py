@@ -91,9 +91,7 @@ def _check(
             "is_signed": heads.is_signed,
         }
         how = "signed" if heads.is_signed else "not signed"
-        lines.append(
-            f"published: {len(heads.writers)} chains with {heads.decisions:,} decisions in {heads.name} ({how})"
-        )
+        lines.append(f"published, {how}: {len(heads.writers)} chains, {heads.decisions:,} decisions in {heads.name}")
     elif publish_to is not None:
         lines.append("nothing was published: mend the store first, or publish a copy of it that is intact.")
     emit(document, lines, as_json)

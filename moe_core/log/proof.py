@@ -8,7 +8,7 @@ sha256 is in the line as well; the rows themselves know a request only by its nu
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from moe_core.log import encoding, merkle, segments
 from moe_core.log.catalog import Catalog, file_problem, read_catalog
 from moe_core.log.entries import BatchEntry
 from moe_core.log.manifest import Entry
-from moe_core.log.published_heads import PublishedHeads, WriterHead, check_published, current_heads, line_leaves
+from moe_core.log.published_heads import PublishedHeads, WriterHead, check_published, current_head, line_leaves
 from moe_core.log.store import Store
 from moe_core.records import DecisionFlag
 
@@ -146,13 +146,15 @@ def _head_for(
 ) -> WriterHead:
     """The head that the proof leads to."""
     if not published:
-        head = current_heads(store).get(writer_id)
+        head = current_head(store, store.manifest_dir / f"{writer_id}.jsonl")
         if head is None or head.seq < seq:
             raise LogError(f"Line {seq + 1} of manifest/{writer_id}.jsonl was written a moment ago: try again.")
         return head
     for heads in sorted(published, key=lambda heads: heads.published_at, reverse=True):
         if writer_id in heads.writers and heads.writers[writer_id].seq >= seq:
-            if problems := check_published(store, catalog, heads):
+            if problems := check_published(
+                store, catalog, replace(heads, writers={writer_id: heads.writers[writer_id]})
+            ):
                 raise ManifestError(problems[0])
             return heads.writers[writer_id]
     raise InputError(

@@ -70,21 +70,17 @@ def line_leaves(entries: Sequence[Entry]) -> list[bytes]:
     return merkle.hash_leaves(bytes.fromhex(entry.hash) for entry in entries)
 
 
-def current_heads(store: Store) -> dict[str, WriterHead]:
-    """The head of every writer that has written a line. Raises ManifestError where a chain is broken.
+def current_head(store: Store, manifest_path: Path) -> WriterHead | None:
+    """The head of this moment; None before the first line. Raises ManifestError where the chain is broken.
 
     Of a writer that lives only the lines that its own head names: it may take the one after them back.
     """
-    heads = {}
-    for path in store.manifest_paths():
-        noted = noted_head(path) if is_alive(path) else None
-        reading = read_manifest(path, start(store, path.stem))
-        if reading.error is not None:
-            raise ManifestError(f"manifest/{reading.error}; run `routelens verify`.")
-        entries = reading.entries[: noted[0] + 1] if isinstance(noted, tuple) else reading.entries
-        if entries:
-            heads[path.stem] = head_of(store, path.stem, entries)
-    return heads
+    noted = noted_head(manifest_path) if is_alive(manifest_path) else None
+    reading = read_manifest(manifest_path, start(store, manifest_path.stem))
+    if reading.error is not None:
+        raise ManifestError(f"manifest/{reading.error}; run `routelens verify`.")
+    entries = reading.entries[: noted[0] + 1] if isinstance(noted, tuple) else reading.entries
+    return head_of(store, manifest_path.stem, entries) if entries else None
 
 
 def publish_heads(store: Store, path: Path, key: Ed25519PrivateKey | None = None) -> PublishedHeads:
@@ -92,7 +88,8 @@ def publish_heads(store: Store, path: Path, key: Ed25519PrivateKey | None = None
     a path in the store, ManifestError where a chain is broken, SegmentError where the file cannot be written."""
     if path.resolve().is_relative_to(store.path):
         raise InputError(f"{path} is in the store whose end it must prove: publish the head outside of it.")
-    published_at, writers = datetime.now(UTC), current_heads(store)
+    published_at = datetime.now(UTC)
+    writers = {path.stem: head for path in store.manifest_paths() if (head := current_head(store, path)) is not None}
     content = {
         "version": VERSION,
         "store_id": store.store_id,

@@ -262,6 +262,19 @@ def test_what_cannot_be_proved_is_refused(store_dir: Path, tmp_path: Path) -> No
         prove_decision(store, ask(), [read_published(tmp_path / "heads.json")])
 
 
+def test_damage_elsewhere_does_not_keep_a_decision_from_being_proved(store_dir: Path, tmp_path: Path) -> None:
+    """Another writer's chain is cut and another batch is gone: this token's rows, line and chain are whole."""
+    fill_store(store_dir, "run-b", n_batches=1)
+    store = open_store(store_dir)
+    publish_heads(store, tmp_path / "heads.json")
+    _, other = sorted((store_dir / "manifest").glob("*.jsonl"))
+    other.write_bytes(other.read_bytes()[:-10])
+    next((store_dir / "segments").rglob("*000000.parquet")).unlink()
+    for published in ([], [read_published(tmp_path / "heads.json")]):
+        proof = prove_decision(store, ask(), published)
+        assert run_script(tmp_path, proof, tmp_path / "heads.json").returncode == 0
+
+
 def test_a_proof_stays_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A line among 202 needs 8 hashes, not the lines after it."""
     monkeypatch.setattr("os.fsync", lambda descriptor: None)
