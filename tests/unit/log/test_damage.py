@@ -33,12 +33,13 @@ def is_reported(path: Path) -> bool:
         return True
 
 
-def shown(path: Path) -> list[tuple[list[tuple[object, ...]], list[str]]]:
+def shown(path: Path, *, by_console: bool = True) -> list[tuple[list[tuple[object, ...]], list[str]]]:
     """(rows, what was said to be left out) as the console and an index show them; no rows where they refuse."""
     answers = []
     try:
-        selected = run_select(path, ROWS)
-        answers.append(([tuple(row) for row in selected.rows], selected.left_out))
+        if by_console:
+            selected = run_select(path, ROWS)
+            answers.append(([tuple(row) for row in selected.rows], selected.left_out))
     except LogError as error:
         answers.append(([], [str(error)]))
     try:
@@ -82,7 +83,7 @@ def test_damage_is_reported_and_never_silently_read(tmp_path: Path, n_flips: int
             what, damaged = "cut", bytearray(data[: rng.randrange(len(data))])
         file.write_bytes(damaged)
         assert is_reported(path), (file, what, n)
-        for rows, said in shown(path):
+        for rows, said in shown(path, by_console=n_flips > 20 or n % 4 == 0):  # a process each
             assert len(rows) == len(set(rows))
             assert set(rows) <= known, (file, what, n)
             assert set(Counter(row[1] for row in rows).values()) <= {8}
