@@ -8,7 +8,8 @@ Against somebody who does, only a head that was published elsewhere helps.
 
 A last line without a line end was cut off by a crash. It was never acknowledged and is not read.
 
-Kinds: `run` (the RunRecord), `batch` (files that count), `run_end` (totals), `event` (who changed what).
+Kinds: `run` (the RunRecord), `batch` (files that count), `run_end` (totals), `event` (who changed what), `tombstone`
+(files that were lawfully removed, and what takes their place).
 """
 
 import fcntl
@@ -27,10 +28,10 @@ import numpy as np
 
 from moe_core.errors import LogError, ManifestError
 from moe_core.log.segments import fsync_dir, write_all, write_failure
-from moe_core.log.store import SCHEMA_VERSION, Store
+from moe_core.log.store import Store
 
-Kind = Literal["run", "batch", "run_end", "event"]
-KINDS: tuple[Kind, ...] = ("run", "batch", "run_end", "event")
+Kind = Literal["run", "batch", "run_end", "event", "tombstone"]
+KINDS: tuple[Kind, ...] = ("run", "batch", "run_end", "event", "tombstone")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,7 +67,7 @@ class Position:
 
 def start(store: Store, writer_id: str) -> Position:
     """Before the first line."""
-    genesis = sha256(f"routelens manifest {SCHEMA_VERSION} {writer_id} {store.sha256}".encode()).hexdigest()
+    genesis = sha256(f"routelens manifest {store.born_version} {writer_id} {store.sha256}".encode()).hexdigest()
     return Position(offset=0, seq=0, prev=genesis)
 
 

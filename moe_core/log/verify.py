@@ -13,8 +13,9 @@ from moe_core.log.catalog import Catalog, file_problem, read_catalog
 from moe_core.log.entries import ROLES, BatchEntry
 from moe_core.log.manifest import head_path, read_head
 from moe_core.log.store import Store, open_store
+from moe_core.log.tombstone_report import finish, tombstone_problems
 
-_NOT_DATA = ("index.duckdb", "index.lock")
+_NOT_DATA = ("index.duckdb", "index.lock", "schema.json")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,6 +52,9 @@ def verify_store(store_dir: Path | str) -> VerifyReport:
             n_decisions += batch.files["decisions"].rows
     errors += _check_totals(catalog)
     errors += _check_unlisted(store, catalog, notes)
+    if errors and read_catalog(store).removals.tombstones.keys() != catalog.removals.tombstones.keys():
+        return verify_store(store_dir)  # files were lawfully removed while this was reading them
+    errors += tombstone_problems(store, catalog, notes)
     return _report(errors, notes, n_segments, n_decisions)
 
 
@@ -123,7 +127,7 @@ def _check_totals(catalog: Catalog) -> list[str]:
     """A run that ended has as many batches and rows as its last line says."""
     errors = []
     for run_id, end in catalog.run_ends.items():
-        batches = [batch for batch in catalog.batches.values() if batch.run_id == run_id]
+        batches = [batch for batch in catalog.listed.values() if batch.run_id == run_id]
         listed = {"batches": len(batches)} | {role: sum(batch.files[role].rows for batch in batches) for role in ROLES}
         for name, count in listed.items():
             if end.fields.get(name) != count:
@@ -140,6 +144,9 @@ def _check_unlisted(store: Store, catalog: Catalog, notes: list[str]) -> list[st
         if path.is_dir() or name in listed or name == "store.json" or name.startswith(_NOT_DATA):
             continue
         if path.parent == store.manifest_dir and path.suffix in (".jsonl", ".head"):
+            continue
+        if name in catalog.removals.moves:
+            notes.append(f"{name} was removed by a tombstone but is still there: {finish(catalog, name)}.")
             continue
         writer_id = path.name.split(".")[0].rsplit("-", 1)[0]
         if path.suffix == ".parquet" and not (store.manifest_dir / f"{writer_id}.jsonl").exists():
