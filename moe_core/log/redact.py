@@ -11,6 +11,7 @@ A call killed before 2 has changed nothing; the next one sweeps its files. Kille
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -20,7 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from moe_core.errors import RequestNotFoundError, SegmentError
+from moe_core.errors import LogError, RequestNotFoundError, SegmentError
 from moe_core.log import segments
 from moe_core.log.catalog import Catalog, file_problem, read_catalog
 from moe_core.log.entries import BatchEntry, FileEntry, Role
@@ -192,7 +193,8 @@ def _replace(
                 name, numbers = rewrite_id(manifest.writer_id, number), [request.request_no for request in requests]
                 changes.append(_rewrite(store, catalog.batches[batch_id], name, numbers))
         except Exception:
-            remove((store.path / "requests").rglob(f"{manifest.writer_id}-r*"))
+            with suppress(LogError):
+                remove((store.path / "requests").rglob(f"{manifest.writer_id}-r*"))
             raise
         tombstone = Tombstone(
             action="redact", actor=actor, reason=reason, changes=tuple(changes), columns=ERASED,

@@ -78,8 +78,11 @@ def remove(paths: Iterable[Path]) -> int:
             ) from None
         folders.add(path.parent)
         n_removed += 1
-    for folder in folders:
-        segments.fsync_dir(folder)
+    try:
+        for folder in folders:
+            segments.fsync_dir(folder)
+    except OSError as error:
+        raise LogError(segments.write_failure(folder, error)) from None
     return n_removed
 
 
