@@ -113,8 +113,8 @@ def _check_runs(store: Store, catalog: Catalog, found: Diagnosis) -> None:
             )
     count = {state: sum(run["state"] == state for run in runs) for state in ("ended", "recording", "cut off")}
     found.facts |= {"runs": runs, "writers": {"alive": n_alive, "gone": len(catalog.readings) - n_alive}}
-    found.say("ok", f"{len(runs)} runs: {', '.join(f'{n} {state}' for state, n in count.items())}.")
-    found.say("ok", f"{len(catalog.readings)} writers have written here, {n_alive} of them are alive.")
+    found.say("ok", f"Runs: {', '.join(f'{n} {state}' for state, n in count.items())}.")
+    found.say("ok", f"Processes that have written here: {n_alive} alive, {len(catalog.readings) - n_alive} gone.")
 
 
 def _check_content(store: Store, catalog: Catalog, found: Diagnosis) -> None:

@@ -23,6 +23,7 @@ from moe_core.errors import InputError, LogError, RunNotFoundError, SegmentError
 from moe_core.log import encoding, segments
 from moe_core.log.catalog import Catalog, file_problem, read_catalog
 from moe_core.log.entries import BatchEntry, run_fields
+from moe_core.log.manifest import Entry
 from moe_core.log.relation_columns import COLUMNS
 from moe_core.log.request_encoding import PERSONAL_COLUMNS, REQUEST_SCHEMA
 from moe_core.log.store import Store, open_store
@@ -203,15 +204,26 @@ def _manifest(
 
 
 def _lines_of(catalog: Catalog, run_id: str) -> Iterator[dict[str, str]]:
-    """The manifest lines that speak of the run, as they stand: each carries its hash, and that of the line before."""
+    """The manifest lines that speak of the run, oldest first, as they stand: each carries its hash, and that of the
+    line before."""
+    found = []
     for path, reading in catalog.readings.items():
         lines = path.read_bytes().split(b"\n")
-        for entry in reading.entries:
-            fields = entry.fields
-            ids = {fields.get("run_id"), fields["run"]["run_id"] if entry.kind == "run" else None}
-            ids |= {change["run_id"] for change in fields["batches"]} if entry.kind == "tombstone" else set()
-            if run_id in ids:
-                yield {"manifest": path.name, "line": lines[entry.seq].decode("utf-8")}
+        found += [
+            (entry.at, path.name, entry.seq, lines[entry.seq].decode("utf-8"))
+            for entry in reading.entries
+            if run_id in _runs_of(entry)
+        ]
+    for _, name, _, line in sorted(found):
+        yield {"manifest": name, "line": line}
+
+
+def _runs_of(entry: Entry) -> set[str]:
+    if entry.kind == "run":
+        return {entry.fields["run"]["run_id"]}
+    if entry.kind == "tombstone":
+        return {change["run_id"] for change in entry.fields["batches"]}
+    return {entry.fields.get("run_id", "")}
 
 
 def _readme(store: Store, run_id: str, rows: dict[str, int], with_text: bool) -> str:
