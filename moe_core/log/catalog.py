@@ -68,6 +68,11 @@ def file_problem(store: Store, file: FileEntry) -> str | None:
     return None
 
 
+def were_removed_since(store: Store, catalog: Catalog) -> bool:
+    """Whether a tombstone has come since the catalog was read: what is missing may have been lawfully removed."""
+    return read_catalog(store).removals.tombstones.keys() != catalog.removals.tombstones.keys()
+
+
 def _add(catalog: Catalog, entry: Entry) -> None:
     match entry.kind:
         case "run":

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from moe_core.errors import InputError, LogError, RunNotFoundError, SegmentError
 from moe_core.log import encoding, segments
-from moe_core.log.catalog import Catalog, file_problem, read_catalog
+from moe_core.log.catalog import Catalog, file_problem, read_catalog, were_removed_since
 from moe_core.log.entries import BatchEntry, run_fields
 from moe_core.log.manifest import Entry
 from moe_core.log.relation_columns import COLUMNS
@@ -77,6 +77,10 @@ def export_run(store_dir: Path | str, run_id: str, out: Path, *, with_text: bool
         segments.write_durable(partial / "MANIFEST.json", manifest)
         os.rename(partial, out)
         segments.fsync_dir(out.parent)
+    except SegmentError:
+        if were_removed_since(store, catalog):
+            raise LogError(f"Run {run_id!r} was redacted or dropped while it was exported; run this again.") from None
+        raise
     except (OSError, pa.ArrowException) as error:
         reason = error if isinstance(error, OSError) else OSError(str(error))
         raise LogError(segments.write_failure(out, reason)) from error
@@ -142,7 +146,7 @@ def _relations(store: Store, batch: BatchEntry) -> Tables:
     """One batch as the public relations show it, from files that are what was written."""
     for file in batch.files.values():
         if (problem := file_problem(store, file)) is not None:
-            raise SegmentError(f"{problem} Nothing was exported; restore the file from a copy, see `routelens doctor`.")
+            raise SegmentError(f"{problem} Nothing was exported; see `routelens doctor`.")
     requests, tokens, decisions = (
         segments.read_parquet(store.path / batch.files[role].path) for role in ("requests", "tokens", "decisions")
     )

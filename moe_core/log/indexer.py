@@ -20,6 +20,7 @@ import duckdb
 from moe_core.log.catalog import file_problem
 from moe_core.log.entries import ROLES, BatchEntry, FileEntry, run_fields, run_from_fields
 from moe_core.log.file_state import FileState
+from moe_core.log.listed_rows import rows_listed
 from moe_core.log.manifest import Entry, Position, Reading, read_manifest, start
 from moe_core.log.store import Store
 from moe_core.log.tombstones import Removals, Tombstone
@@ -169,25 +170,8 @@ class Indexer:
     def _agrees(self) -> bool:
         """Whether the tables hold what the manifests list up to the place to which they were read; learns what
         tombstones say up to there."""
-        batches: dict[str, BatchEntry] = {}
-        for path in self._store.manifest_paths():
-            position = self._positions.get(path.stem)
-            if position is None:
-                continue
-            read = [e for e in read_manifest(path, start(self._store, path.stem)).entries if e.end <= position.offset]
-            self._learn(read)
-            for entry in read:
-                if entry.kind == "batch":
-                    with suppress(ValueError, KeyError, TypeError):
-                        batch = BatchEntry.from_fields(entry.fields)
-                        batches.setdefault(batch.batch_id, batch)
-        listed = {"decisions": 0, "requests": 0, "tokens": 0}
-        for batch in batches.values():
-            with suppress(ValueError):
-                current = self._removals.current(batch)
-                if current is not None:
-                    for role in ROLES:
-                        listed[role] += current.files[role].rows
+        offsets = {writer_id: position.offset for writer_id, position in self._positions.items()}
+        listed, self._removals = rows_listed(self._store, offsets)
         (counted,) = self._rows(index_sql("count_rows"))
         return counted == (*listed.values(), listed["decisions"], listed["requests"], listed["requests"], 0)
 

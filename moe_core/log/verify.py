@@ -9,7 +9,7 @@ from pathlib import Path
 
 from moe_core.errors import SchemaVersionError, SegmentError, StoreNotFoundError
 from moe_core.log import encoding, merkle, segments
-from moe_core.log.catalog import Catalog, file_problem, read_catalog
+from moe_core.log.catalog import Catalog, file_problem, read_catalog, were_removed_since
 from moe_core.log.entries import ROLES, BatchEntry
 from moe_core.log.manifest import head_path, read_head
 from moe_core.log.store import Store, open_store
@@ -52,8 +52,8 @@ def verify_store(store_dir: Path | str) -> VerifyReport:
             n_decisions += batch.files["decisions"].rows
     errors += _check_totals(catalog)
     errors += _check_unlisted(store, catalog, notes)
-    if errors and read_catalog(store).removals.tombstones.keys() != catalog.removals.tombstones.keys():
-        return verify_store(store_dir)  # files were lawfully removed while this was reading them
+    if errors and were_removed_since(store, catalog):
+        return verify_store(store_dir)
     errors += tombstone_problems(store, catalog, notes)
     return _report(errors, notes, n_segments, n_decisions)
 

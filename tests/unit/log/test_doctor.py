@@ -32,8 +32,16 @@ def test_a_sound_store_is_healthy(store_dir: Path) -> None:
     assert found.healthy
     assert not any(finding.todo for finding in found.findings)
     text = sentences(found, "ok")
-    for part in ("is a RouteLens store", "schema version 1", "Runs: 1 ended, 0 recording, 0 cut off", "0 alive, 1 gone",
-                 "3 segments with 24 decisions", "The index has every batch", "the disk is", "Nothing needs"):  # fmt: skip
+    for part in (
+        "is a RouteLens store",
+        "schema version 1",
+        "Runs: 1 ended, 0 recording, 0 cut off",
+        "0 alive, 1 gone",
+        "3 segments with 24 decisions",
+        "The index has every batch",
+        "the disk is",
+        "Nothing needs attention",
+    ):
         assert part in text
     assert found.facts["runs"][0]["decisions"] == 24
     assert found.facts["disk"]["segments"] == sum(p.stat().st_size for p in store_dir.glob("segments/*/*/*"))
@@ -57,7 +65,8 @@ def test_it_changes_nothing_but_the_lock(store_dir: Path) -> None:
                      id="something else"),
         pytest.param(lambda p: (fill_store(p), (p / "store.json").unlink()), "is a store without its store.json",
                      id="no store.json"),
-        pytest.param(lambda p: (fill_store(p), (p / "store.json").write_text("{")), "store.json is damaged", id="damaged"),
+        pytest.param(lambda p: (fill_store(p), (p / "store.json").write_text("{")), "store.json is damaged",
+                     id="damaged"),
         pytest.param(lambda p: (fill_store(p), (p / "store.json").write_text('{"schema_version": 99}')),
                      "update RouteLens to open it", id="newer"),
         pytest.param(lambda p: (fill_store(p), (p / "schema.json").write_text("{}")), "schema.json is damaged",

@@ -92,14 +92,8 @@ def test_the_folder_explains_itself(store: Path, tmp_path: Path) -> None:
         data = (out / name).read_bytes()
         assert (file["sha256"], file["size"]) == (sha256(data).hexdigest(), len(data))
     lines = manifest["manifest_lines"]
-    assert [json.loads(line["line"])["kind"] for line in lines] == [
-        "run",
-        "batch",
-        "batch",
-        "batch",
-        "run_end",
-        "tombstone",
-    ]
+    kinds = [json.loads(line["line"])["kind"] for line in lines]
+    assert kinds == ["run", "batch", "batch", "batch", "run_end", "tombstone"]
     opened = open_store(store)
     for line in lines:
         path = opened.manifest_dir / line["manifest"]

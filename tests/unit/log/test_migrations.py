@@ -37,15 +37,15 @@ def test_an_older_store_is_refused_with_the_command(old_store: Path) -> None:
     """Readers, writers, verify and doctor all say it; nobody writes into it."""
     before = {p: p.read_bytes() for p in old_store.rglob("*") if p.is_file()}
     for use in (open_store, Index.open, verify_store, SegmentSink):
-        with pytest.raises(SchemaVersionError, match="has schema version 0.* run `routelens migrate --store"):
+        with pytest.raises(SchemaVersionError, match=r"has schema version 0.* run `routelens migrate --store"):
             use(old_store)
     assert "run `routelens migrate" in diagnose(old_store).findings[0].what
     assert {p: p.read_bytes() for p in old_store.rglob("*") if p.is_file()} == before
 
 
 def test_a_migrated_store_is_whole_and_goes_on(old_store: Path) -> None:
-    """The chain is not touched: store.json and manifest are byte for byte what they were; heads are there, verify is ok,
-    a new run goes in, and the steps are recorded and told."""
+    """The chain is not touched: store.json and manifest are byte for byte what they were; heads are there, verify is
+    ok, a new run goes in, and the steps are recorded and told."""
     untouched = {p: p.read_bytes() for p in old_store.rglob("*") if p.is_file()}
     (step,) = migrate(old_store)
     assert (step.from_version, step.to_version) == (0, 1)
