@@ -13,6 +13,7 @@ from moe_core.cli import (
     data_verbs,
     evaluation_verb,
     inference_verbs,
+    lifecycle_verbs,
     log_verbs,
     serve_verb,
     training_verbs,
@@ -40,6 +41,11 @@ app.command("evaluate")(evaluation_verb.evaluate)
 app.command("index")(log_verbs.index)
 app.command("verify")(verify_verb.verify)
 app.command("query")(log_verbs.query)
+app.command("redact")(lifecycle_verbs.redact)
+app.command("retain")(lifecycle_verbs.retain)
+app.command("export")(lifecycle_verbs.export)
+app.command("doctor")(lifecycle_verbs.doctor)
+app.command("migrate")(lifecycle_verbs.migrate)
 app.add_typer(training_verbs.head_app, name="head")
 app.add_typer(verify_verb.keys_app, name="keys")
 app.add_typer(data_verbs.data_app, name="data")

@@ -1,4 +1,8 @@
-"""What the manifests of a store list, read from the start: runs, batches, run ends, events, and what is wrong."""
+"""What the manifests of a store list, read from the start: runs, batches, run ends, events, and what is wrong.
+
+Tombstones are applied after everything was read: whatever the order of the manifests, a batch is shown with the files
+that it has now, and not at all if it was dropped.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -8,16 +12,21 @@ from moe_core.log import segments
 from moe_core.log.entries import BatchEntry, FileEntry, run_from_fields
 from moe_core.log.manifest import Entry, Reading, read_all
 from moe_core.log.store import Store
+from moe_core.log.tombstones import Removals
 from moe_core.records import RunRecord
 
 
 @dataclass(kw_only=True, slots=True)
 class Catalog:
-    """`batches` holds each batch id once; `run_writers` the writer of each run; `errors` one sentence each."""
+    """`batches` holds each batch that counts once, with the files that it has now; `listed` all of them as they were
+    written, dropped ones included; `run_writers` the writer of each run; `errors` one sentence each."""
 
     runs: dict[str, RunRecord] = field(default_factory=dict)
     run_writers: dict[str, str] = field(default_factory=dict)
     batches: dict[str, BatchEntry] = field(default_factory=dict)
+    listed: dict[str, BatchEntry] = field(default_factory=dict)
+    removals: Removals = field(default_factory=Removals)
+    tombstone_entries: list[Entry] = field(default_factory=list)
     run_ends: dict[str, Entry] = field(default_factory=dict)
     readings: dict[Path, Reading] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
@@ -39,6 +48,7 @@ def read_catalog(store: Store) -> Catalog:
                 _add(catalog, entry)
             except (ValueError, KeyError, TypeError) as error:
                 catalog.errors.append(f"manifest/{path.name} line {entry.seq + 1} cannot be understood: {error}.")
+    _apply_tombstones(catalog)
     return catalog
 
 
@@ -58,6 +68,11 @@ def file_problem(store: Store, file: FileEntry) -> str | None:
     return None
 
 
+def were_removed_since(store: Store, catalog: Catalog) -> bool:
+    """Whether a tombstone has come since the catalog was read: what is missing may have been lawfully removed."""
+    return read_catalog(store).removals.tombstones.keys() != catalog.removals.tombstones.keys()
+
+
 def _add(catalog: Catalog, entry: Entry) -> None:
     match entry.kind:
         case "run":
@@ -68,12 +83,29 @@ def _add(catalog: Catalog, entry: Entry) -> None:
             catalog.run_writers[run.run_id] = entry.writer_id
         case "batch":
             batch = BatchEntry.from_fields(entry.fields)
-            if batch.batch_id in catalog.batches:
+            if batch.batch_id in catalog.listed:
                 raise ValueError(f"batch {batch.batch_id} was listed before")
             if catalog.run_writers.get(batch.run_id) != entry.writer_id:
                 raise ValueError(f"batch {batch.batch_id} is of run {batch.run_id!r}, which this writer never began")
-            catalog.batches[batch.batch_id] = batch
+            catalog.listed[batch.batch_id] = batch
         case "run_end":
             catalog.run_ends[str(entry.fields["run_id"])] = entry
         case "event":
             _ = entry.fields["actor"], entry.fields["what"], entry.fields["from"], entry.fields["to"]
+        case "tombstone":
+            catalog.removals.add(entry)
+            catalog.tombstone_entries.append(entry)
+
+
+def _apply_tombstones(catalog: Catalog) -> None:
+    for batch_id, batch in catalog.listed.items():
+        try:
+            current = catalog.removals.current(batch)
+        except ValueError as error:
+            catalog.errors.append(f"Batch {batch_id} has tombstones that do not fit: {error}.")
+            current = batch
+        if current is not None:
+            catalog.batches[batch_id] = current
+    strangers = {move.batch_id for move in catalog.removals.moves.values()} - catalog.listed.keys()
+    for batch_id in sorted(strangers):
+        catalog.errors.append(f"A tombstone removes files of batch {batch_id}, which no manifest lists.")

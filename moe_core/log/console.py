@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from moe_core.errors import QueryError
-from moe_core.log.catalog import file_problem, read_catalog
+from moe_core.log.catalog import file_problem, read_catalog, were_removed_since
 from moe_core.log.entries import ROLES, FileEntry, run_fields
 from moe_core.log.file_state import FileState
 from moe_core.log.store import Store, open_store
@@ -73,6 +73,8 @@ def _verified_files(store: Store) -> tuple[dict[str, Any], list[str]]:
         if not problems:
             for role, file in batch.files.items():
                 files[role].append(str(store.path / file.path))
+    if left_out and were_removed_since(store, catalog):
+        return _verified_files(store)
     return {"runs": [run_fields(run) for run in catalog.runs.values()], "files": files}, left_out
 
 

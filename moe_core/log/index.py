@@ -6,6 +6,7 @@ memory, built by the same code.
 
 import atexit
 import os
+import shutil
 import tempfile
 import threading
 import weakref
@@ -22,7 +23,7 @@ from moe_core.errors import LogError, RequestNotFoundError, SegmentError
 from moe_core.log.file_state import FileState
 from moe_core.log.gate import ReadersGate
 from moe_core.log.indexer import Indexer, Refreshed
-from moe_core.log.ownership import owned_by, take_ownership
+from moe_core.log.ownership import note_tombstones, owned_by, take_ownership
 from moe_core.log.store import Store, open_store
 from moe_core.log.views import index_sql
 
@@ -68,6 +69,7 @@ class Index:
         self._refreshing = threading.RLock()  # taken before the gate
         self._gate = ReadersGate()
         self._cursors: weakref.WeakSet[duckdb.DuckDBPyConnection] = weakref.WeakSet()
+        self._told_tombstones = -1
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._use(self._connect())
@@ -106,6 +108,16 @@ class Index:
     def is_private(self) -> bool:
         return self._ownership is None
 
+    @property
+    def _fresh_path(self) -> Path:
+        return self.store.index_path.with_suffix(".duckdb.new")
+
+    def _tell_others(self) -> None:
+        """Says in the lock file which tombstones are taken into account: who erased something may wait for that."""
+        if self._ownership is not None and self._indexer.n_tombstones != self._told_tombstones:
+            self._told_tombstones = self._indexer.n_tombstones
+            note_tombstones(self._ownership, self._told_tombstones)
+
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """A cursor for the calling thread, with `decisions` and `tokens` over the files that are listed now."""
         self._check_touched()
@@ -141,8 +153,10 @@ class Index:
             raise RequestNotFoundError(f"The store {self.store.path} holds no request {request_id!r}.")
         paths = {role: self.store.path / path for role, path in zip(found["role"], found["path"], strict=True)}
         known = [FileState(row.size, row.mtime_ns, row.inode) for row in found.itertuples()]
-        if [FileState.of(path) for path in paths.values()] != known and (problems := self.check_files()):
-            raise SegmentError(f"{problems[0]} Run `routelens verify`.")
+        if [FileState.of(path) for path in paths.values()] != known:
+            if problems := self.check_files():
+                raise SegmentError(f"{problems[0]} Run `routelens verify`.")
+            return self.files_of(request_id, run_id)  # a tombstone replaced them, or they were only touched
         return RequestFiles(
             run_id=str(found["run_id"][0]),
             request_no=int(found["request_no"][0]),
@@ -164,6 +178,7 @@ class Index:
                 return True
             if result.changed:
                 self.version += 1
+            self._tell_others()
             return result.changed
 
     def rebuild(self) -> None:
@@ -172,9 +187,8 @@ class Index:
         Queries go on with the old one until the new one is ready. Damage is looked for in every file.
         """
         with self._refreshing:
-            fresh_path = self.store.index_path.with_suffix(".duckdb.new")
-            _remove_database(fresh_path)
-            fresh = _private_database() if self.is_private else duckdb.connect(str(fresh_path), config=_CONFIG)
+            _remove_database(self._fresh_path)
+            fresh = _private_database() if self.is_private else duckdb.connect(str(self._fresh_path), config=_CONFIG)
             try:
                 indexer = Indexer(self.store, fresh)
                 indexer.create()
@@ -189,15 +203,18 @@ class Index:
                 if not self.is_private:
                     fresh.close()
                     _remove_database(self.store.index_path)
-                    os.replace(fresh_path, self.store.index_path)
+                    os.replace(self._fresh_path, self.store.index_path)
                     fresh = self._connect()
                 self._use(fresh)
                 self._indexer.resume()
                 self.version += 1
+            self._tell_others()
 
     def check_files(self) -> list[str]:
-        """Looks whether a file changed since it was verified; if so, makes the index again without it."""
+        """Looks whether a file changed since it was verified; if so, makes the index again without it. A file that a
+        tombstone replaced is no problem."""
         with self._refreshing:
+            self.refresh()
             problems = self._indexer.changed_files()
             if problems:
                 self.rebuild()
@@ -248,6 +265,8 @@ class Index:
 
     def _prepare(self) -> None:
         """Makes the database the up-to-date index of this store."""
+        if not self.is_private:
+            _remove_database(self._fresh_path)  # of an owner that was killed while it made the index again
         if self._indexer.is_new():
             self._indexer.create()
             self.refresh()
@@ -317,3 +336,4 @@ def _unreadable(store: Store, error: duckdb.Error) -> LogError:
 def _remove_database(path: Path) -> None:
     for name in (path, path.with_name(path.name + ".wal")):
         name.unlink(missing_ok=True)
+    shutil.rmtree(path.with_name(path.name + ".tmp"), ignore_errors=True)  # what a killed owner had spilled to disk

@@ -2,10 +2,14 @@
 
 Works on any DuckDB connection whose tables are those of `sql/index/schema.sql`; who owns the database and when this
 runs is the business of `index.py`. A batch with a damaged file is left out and listed in `problem_rows`.
+
+A tombstone that concerns a batch which is in the database already makes the index stale: DuckDB keeps deleted bytes, so
+nothing short of a fresh file erases what was in it.
 """
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,8 +20,10 @@ import duckdb
 from moe_core.log.catalog import file_problem
 from moe_core.log.entries import ROLES, BatchEntry, FileEntry, run_fields, run_from_fields
 from moe_core.log.file_state import FileState
-from moe_core.log.manifest import Entry, Position, read_manifest, start
+from moe_core.log.listed_rows import rows_listed
+from moe_core.log.manifest import Entry, Position, Reading, read_manifest, start
 from moe_core.log.store import Store
+from moe_core.log.tombstones import Removals, Tombstone
 from moe_core.log.views import create_views, index_sql, run_values
 
 INDEX_VERSION = 1
@@ -27,7 +33,8 @@ COMPACT_ABOVE_ROWS = 100_000
 
 @dataclass(slots=True)
 class Refreshed:
-    """`changed`: something new was added or found damaged. `stale`: what was read before is not there any more."""
+    """`changed`: something new was added or found damaged. `stale`: what was read before is not there any more, or
+    must not be."""
 
     changed: bool = False
     stale: bool = False
@@ -41,7 +48,13 @@ class Indexer:
         self._connection = connection
         self._positions: dict[str, Position] = {}
         self._batch_ids: set[str] = set()
+        self._removals = Removals()
         self._rows_after_compaction = 0
+
+    @property
+    def n_tombstones(self) -> int:
+        """How many tombstones the index takes into account."""
+        return len(self._removals.tombstones)
 
     def is_new(self) -> bool:
         """Whether there is nothing in the database yet."""
@@ -82,19 +95,18 @@ class Indexer:
         create_views(connection, listed["decisions"], listed["tokens"], temporary=temporary)
 
     def refresh(self) -> Refreshed:
-        """Applies every new manifest line."""
+        """Applies every new manifest line; if it finds the index stale, some of them or none."""
         result = Refreshed()
+        readings = self._read_on()
+        for reading in readings.values():
+            if self._learn(reading.entries):
+                return Refreshed(changed=True, stale=True)
         waiting: list[Entry] = []
-        for path in self._store.manifest_paths():
-            position = self._positions.get(path.stem) or start(self._store, path.stem)
-            state = FileState.of(path)
-            if state is not None and state.size == position.offset:
-                continue
-            reading = read_manifest(path, position)
+        for path, reading in readings.items():
             waiting += reading.entries
             if reading.error is not None and self._note_problem(path.stem, None, f"manifest/{reading.error}."):
                 result.changed = True
-                result.stale |= position.offset > 0 and not reading.entries
+                result.stale |= path.stem in self._positions and not reading.entries
             while len(waiting) > ENTRIES_PER_TRANSACTION:
                 self._apply_in_transaction(waiting[:ENTRIES_PER_TRANSACTION])
                 del waiting[:ENTRIES_PER_TRANSACTION]
@@ -133,17 +145,33 @@ class Indexer:
     def _meta(self) -> dict[str, str]:
         return {"index_version": str(INDEX_VERSION), "store_sha256": self._store.sha256}
 
-    def _agrees(self) -> bool:
-        """Whether the tables hold what the manifests list up to the place to which they were read."""
-        listed = {"decisions": 0, "requests": 0, "tokens": 0}
+    def _read_on(self) -> dict[Path, Reading]:
+        """What each manifest says beyond the place to which it was read; those that did not grow are left out."""
+        readings = {}
         for path in self._store.manifest_paths():
-            position = self._positions.get(path.stem)
-            if position is None:
-                continue
-            for entry in read_manifest(path, start(self._store, path.stem)).entries:
-                if entry.kind == "batch" and entry.end <= position.offset:
-                    for name in listed:
-                        listed[name] += int(entry.fields[name])
+            position = self._positions.get(path.stem) or start(self._store, path.stem)
+            state = FileState.of(path)
+            if state is None or state.size != position.offset:
+                readings[path] = read_manifest(path, position)
+        return readings
+
+    def _learn(self, entries: Sequence[Entry]) -> bool:
+        """Takes tombstones into account; True if one of them concerns a batch that was added before."""
+        is_stale = False
+        for entry in entries:
+            if entry.kind == "tombstone":
+                with suppress(ValueError, KeyError, TypeError):  # `_apply` says what is wrong with it
+                    tombstone = self._removals.add(entry)
+                    is_stale |= tombstone is not None and not self._batch_ids.isdisjoint(
+                        change.batch_id for change in tombstone.changes
+                    )
+        return is_stale
+
+    def _agrees(self) -> bool:
+        """Whether the tables hold what the manifests list up to the place to which they were read; learns what
+        tombstones say up to there."""
+        offsets = {writer_id: position.offset for writer_id, position in self._positions.items()}
+        listed, self._removals = rows_listed(self._store, offsets)
         (counted,) = self._rows(index_sql("count_rows"))
         return counted == (*listed.values(), listed["decisions"], listed["requests"], listed["requests"], 0)
 
@@ -182,14 +210,17 @@ class Indexer:
                         batch = BatchEntry.from_fields(entry.fields)
                         if batch.batch_id in self._batch_ids | left_out or batch.batch_id in batches:
                             continue  # a retry is harmless
-                        if self._is_whole(entry, batch):
-                            batches[batch.batch_id] = entry, batch
-                        else:
-                            left_out.add(batch.batch_id)
+                        left_out.add(batch.batch_id)
+                        current = self._removals.current(batch)
+                        if current is not None and self._is_whole(entry, current):
+                            batches[batch.batch_id] = entry, current
+                            left_out.remove(batch.batch_id)
                     case "run_end":
                         self._add_run_end(entry)
                     case "event":
                         self._add_event(entry)
+                    case "tombstone":
+                        self._add_tombstone(entry)
             except (ValueError, KeyError, TypeError) as error:
                 what = f"manifest/{entry.writer_id}.jsonl line {entry.seq + 1} cannot be understood: {error}."
                 self._note_problem(entry.writer_id, None, what)
@@ -217,11 +248,11 @@ class Indexer:
                 )
         self._connection.executemany("INSERT INTO batch_rows VALUES (?, ?, ?, ?, ?, ?, ?)", batch_rows)
         self._connection.executemany("INSERT INTO file_rows VALUES (?, ?, ?, ?, ?, ?, ?)", file_rows)
-        self._connection.execute(index_sql("add_requests"), {"requests": paths["requests"]})
+        batch_ids = [batch.batch_id for _, batch in batches]
+        self._connection.execute(index_sql("add_requests"), {"requests": paths["requests"], "batch_ids": batch_ids})
         files = {"segments": paths["decisions"], "requests": paths["requests"]}
         self._connection.execute(index_sql("add_load"), files)
         self._connection.execute(index_sql("add_active"), files)
-        batch_ids = [batch.batch_id for _, batch in batches]
         self._connection.execute(index_sql("add_request_sums"), {"batch_ids": batch_ids})
 
     def _add_run(self, entry: Entry) -> None:
@@ -241,6 +272,18 @@ class Indexer:
     def _add_event(self, entry: Entry) -> None:
         fields = entry.fields
         values = [_naive(entry.at), fields["actor"], fields["what"], _json(fields["from"]), _json(fields["to"])]
+        self._connection.execute(
+            "INSERT INTO event_rows VALUES (?, ?, ?, ?, ?, ?, ?)", [*values, entry.writer_id, entry.seq]
+        )
+
+    def _add_tombstone(self, entry: Entry) -> None:
+        """Shows it among the events: who removed what, and why."""
+        self._removals.add(entry)  # known already, unless something is wrong with it: then this says what
+        tombstone: Tombstone = self._removals.tombstones[entry.writer_id, entry.seq]
+        requests = [request.request_id for request in tombstone.requests]
+        about = {"reason": tombstone.reason, "batches": len(tombstone.changes)}
+        new = about | ({"requests": requests} if requests else {"day": tombstone.day})
+        values = [_naive(entry.at), tombstone.actor, tombstone.action, None, _json(new)]
         self._connection.execute(
             "INSERT INTO event_rows VALUES (?, ?, ?, ?, ?, ?, ?)", [*values, entry.writer_id, entry.seq]
         )

@@ -8,7 +8,8 @@ does, only a head that was published elsewhere helps (`published_heads.py`).
 
 A last line without a line end was cut off by a crash. It was never acknowledged and is not read.
 
-Kinds: `run` (the RunRecord), `batch` (files that count), `run_end` (totals), `event` (who changed what).
+Kinds: `run` (the RunRecord), `batch` (files that count), `run_end` (totals), `event` (who changed what), `tombstone`
+(files that were lawfully removed, and what takes their place).
 """
 
 import fcntl
@@ -28,10 +29,10 @@ import numpy as np
 from moe_core.errors import LogError, ManifestError
 from moe_core.log.heads import head_bytes, head_path, head_problem, noted_head
 from moe_core.log.segments import fsync_dir, write_all, write_failure
-from moe_core.log.store import SCHEMA_VERSION, Store
+from moe_core.log.store import Store
 
-Kind = Literal["run", "batch", "run_end", "event"]
-KINDS: tuple[Kind, ...] = ("run", "batch", "run_end", "event")
+Kind = Literal["run", "batch", "run_end", "event", "tombstone"]
+KINDS: tuple[Kind, ...] = ("run", "batch", "run_end", "event", "tombstone")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,7 +68,7 @@ class Position:
 
 def start(store: Store, writer_id: str) -> Position:
     """Before the first line."""
-    genesis = sha256(f"routelens manifest {SCHEMA_VERSION} {writer_id} {store.sha256}".encode()).hexdigest()
+    genesis = sha256(f"routelens manifest {store.born_version} {writer_id} {store.sha256}".encode()).hexdigest()
     return Position(offset=0, seq=0, prev=genesis)
 
 
@@ -75,14 +76,15 @@ def read_manifest(path: Path, position: Position) -> Reading:
     """Reads on from `position` and checks each line; a broken chain ends the reading with `error` set. Where the chain
     is whole but does not fit its head, `error` says so as well."""
     head = noted_head(path)
-    reading = _read_lines(path, position)
+    reading = read_lines(path, position)
     if reading.error is None:
         hashes = [position.prev, *(entry.hash for entry in reading.entries)]
         reading.error = head_problem(path, head, position.seq, hashes)
     return reading
 
 
-def _read_lines(path: Path, position: Position) -> Reading:
+def read_lines(path: Path, position: Position) -> Reading:
+    """`read_manifest` without a look at the head."""
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size

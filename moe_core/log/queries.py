@@ -158,5 +158,5 @@ def _sql(name: str) -> str:
 
 def _ask(index: Index, name: str, **parameters: Any) -> pd.DataFrame:
     frame = index.frame(_sql(name), parameters)
-    narrow = frame.select_dtypes(["int8", "int16", "int32", "uint8", "uint16", "uint32"]).columns
-    return frame.astype(dict.fromkeys(narrow, "int64"))
+    narrow = frame.select_dtypes(["int8", "int16", "int32", "uint8", "uint16", "uint32"])
+    return frame.astype({name: "float64" if narrow[name].hasnans else "int64" for name in narrow.columns})

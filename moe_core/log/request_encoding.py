@@ -49,6 +49,10 @@ TOKEN_SCHEMA = pa.schema(
     ]
 )
 
+# What was given with a request and may tell who somebody is: NULL after redaction. The answer (label, score), the
+# domain under which decisions are summed, and the numbers stay.
+PERSONAL_COLUMNS = ("text", "text_hash", "attributes", "reference_label", "actor")
+
 
 @dataclass(frozen=True, slots=True)
 class EncodedRequest:

@@ -1,6 +1,7 @@
 """The store: one folder with a birth certificate, `store.json`, and the paths below it.
 
     store.json                                          who this store is; never changes
+    schema.json                                         to which schema version it was migrated, if it was
     segments/run=<id>/day=<YYYY-MM-DD>/<batch>.parquet  decisions: immutable, nothing personal
     requests/run=<id>/<batch>.requests.parquet          text, attributes: erasable
     requests/run=<id>/<batch>.tokens.parquet            token ids: erasable
@@ -8,7 +9,8 @@
     index.duckdb, index.lock                            a cache that can be deleted, and its owner
 
 `store.json` carries the sha256 of its own content, and every manifest chain starts from the sha256 of the
-whole file, so that neither can be changed unnoticed.
+whole file, so that neither can be changed unnoticed. A migration therefore leaves it alone and records beside it, in
+`schema.json`, which version the store has reached (`migrations.py`).
 """
 
 import fcntl
@@ -35,17 +37,27 @@ _MEANS_NULL = "__HIVE_DEFAULT_PARTITION__"  # as a folder name, to DuckDB and Sp
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Store:
-    """An opened store. `sha256` is that of store.json; `text_salt` keys the text hashes."""
+    """An opened store. `sha256` is that of store.json; `text_salt` keys the text hashes.
+
+    `born_version` is the schema version in store.json, from which the manifest chains start; `schema_version` the one
+    that the store has now.
+    """
 
     path: Path
     store_id: str
     created_at: datetime
     text_salt: bytes
     sha256: str
+    born_version: int
+    schema_version: int
 
     @property
     def manifest_dir(self) -> Path:
         return self.path / "manifest"
+
+    @property
+    def schema_path(self) -> Path:
+        return self.path / "schema.json"
 
     @property
     def index_path(self) -> Path:
@@ -119,12 +131,24 @@ def create_store(store_dir: Path | str) -> Store:
         "text_salt": secrets.token_hex(16),
     }
     with suppress(FileExistsError):  # another process made it a moment ago: that one counts
-        write_durable(path / "store.json", _render(content), replace=False)
+        write_durable(path / "store.json", sealed(content), replace=False)
     return open_store(path)
 
 
 def open_store(store_dir: Path | str) -> Store:
-    """Opens a store; raises StoreNotFoundError, SchemaVersionError, or LogError where store.json is damaged."""
+    """Opens a store; raises StoreNotFoundError, SchemaVersionError (too new, or to be migrated first), or LogError
+    where store.json or schema.json is damaged."""
+    store = open_unmigrated(store_dir)
+    if store.schema_version < SCHEMA_VERSION:
+        raise SchemaVersionError(
+            f"The store in {store.path} has schema version {store.schema_version}, this RouteLens works with "
+            f"{SCHEMA_VERSION}: run `routelens migrate --store {store.path}` once."
+        )
+    return store
+
+
+def open_unmigrated(store_dir: Path | str) -> Store:
+    """As `open_store`, but an older version is no error: what a migration starts from."""
     path = _usable_path(store_dir)
     try:
         raw = (path / "store.json").read_bytes()
@@ -136,20 +160,18 @@ def open_store(store_dir: Path | str) -> Store:
         raise LogError(f"Cannot read {path / 'store.json'}: {error.strerror}.") from None
     try:
         content = json.loads(raw)
-        version = int(content["schema_version"])
-        if version > SCHEMA_VERSION:
-            raise SchemaVersionError(
-                f"The store in {path} has schema version {version}, this RouteLens knows {SCHEMA_VERSION}: "
-                "update RouteLens to open it."
-            )
-        if raw != _render({key: value for key, value in content.items() if key != "sha256"}):
-            raise ValueError("it does not match its own checksum")
+        born_version = int(content["schema_version"])
+        _refuse_newer(path, born_version)
+        _check_seal(raw, content)
+        digest = hashlib.sha256(raw).hexdigest()
         return Store(
             path=path,
             store_id=content["store_id"],
             created_at=datetime.fromisoformat(content["created_at"]),
             text_salt=bytes.fromhex(content["text_salt"]),
-            sha256=hashlib.sha256(raw).hexdigest(),
+            sha256=digest,
+            born_version=born_version,
+            schema_version=_reached_version(path, digest) or born_version,
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise LogError(
@@ -174,7 +196,40 @@ def _usable_path(store_dir: Path | str) -> Path:
     return path
 
 
-def _render(content: dict[str, object]) -> bytes:
+def _reached_version(path: Path, store_sha256: str) -> int | None:
+    """The version in schema.json; None where the store was never migrated. Raises LogError where it is damaged."""
+    try:
+        raw = (path / "schema.json").read_bytes()
+        content = json.loads(raw)
+        version = int(content["version"])
+        _refuse_newer(path, version)
+        _check_seal(raw, content)
+        if content["store_sha256"] != store_sha256:
+            raise ValueError("it belongs to another store")
+        return version
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise LogError(
+            f"{path / 'schema.json'} is damaged ({error}); restore it from a copy, or delete it and run "
+            f"`routelens migrate --store {path}` again."
+        ) from None
+
+
+def _refuse_newer(path: Path, version: int) -> None:
+    if version > SCHEMA_VERSION:
+        raise SchemaVersionError(
+            f"The store in {path} has schema version {version}, this RouteLens knows {SCHEMA_VERSION}: "
+            "update RouteLens to open it."
+        )
+
+
+def _check_seal(raw: bytes, content: dict[str, object]) -> None:
+    if raw != sealed({key: value for key, value in content.items() if key != "sha256"}):
+        raise ValueError("it does not match its own checksum")
+
+
+def sealed(content: dict[str, object]) -> bytes:
     """The one byte sequence that says `content`: sorted keys, and the sha256 of the rest as the last key."""
     body = json.dumps(content, sort_keys=True)
     digest = hashlib.sha256(body.encode()).hexdigest()

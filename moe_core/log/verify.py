@@ -12,14 +12,16 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from moe_core.errors import ManifestError, SchemaVersionError, SegmentError, StoreNotFoundError
 from moe_core.log import encoding, merkle, segments
-from moe_core.log.catalog import Catalog, file_problem, read_catalog
+from moe_core.log.catalog import Catalog, file_problem, read_catalog, were_removed_since
 from moe_core.log.entries import ROLES, BatchEntry
 from moe_core.log.heads import noted_head
 from moe_core.log.manifest import is_alive
 from moe_core.log.published_heads import check_published, find_published, read_published
 from moe_core.log.store import Store, open_store
+from moe_core.log.tombstone_report import finish, tombstone_problems
+from moe_core.log.tombstones import is_rewrite
 
-_NOT_DATA = ("index.duckdb", "index.lock")
+_NOT_DATA = ("index.duckdb", "index.lock", "schema.json")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,6 +64,9 @@ def verify_store(
             n_decisions += batch.files["decisions"].rows
     errors += _check_totals(catalog)
     errors += _check_unlisted(store, catalog, living, notes)
+    if errors and were_removed_since(store, catalog):
+        return verify_store(store_dir, against, public_key)
+    errors += tombstone_problems(store, catalog, notes)
     errors += _check_against(store, catalog, published_paths, public_key)
     return _report(errors, notes, n_segments, n_decisions, len(published_paths))
 
@@ -124,7 +129,7 @@ def _check_totals(catalog: Catalog) -> list[str]:
     """A run that ended has as many batches and rows as its last line says."""
     errors = []
     for run_id, end in catalog.run_ends.items():
-        batches = [batch for batch in catalog.batches.values() if batch.run_id == run_id]
+        batches = [batch for batch in catalog.listed.values() if batch.run_id == run_id]
         listed = {"batches": len(batches)} | {role: sum(batch.files[role].rows for batch in batches) for role in ROLES}
         for name, count in listed.items():
             if end.fields.get(name) != count:
@@ -155,6 +160,9 @@ def _check_unlisted(store: Store, catalog: Catalog, living: set[str], notes: lis
             continue
         if path.parent == store.manifest_dir and path.suffix in (".jsonl", ".head"):
             continue
+        if name in catalog.removals.moves:
+            notes.append(f"{name} was removed by a tombstone but is still there: {finish(catalog, name)}.")
+            continue
         batch_id = path.name.split(".")[0]
         writer_id = batch_id.rpartition("-")[0]
         manifest = store.manifest_dir / f"{writer_id}.jsonl"
@@ -169,11 +177,11 @@ def _check_unlisted(store: Store, catalog: Catalog, living: set[str], notes: lis
 
 def _is_beyond_a_crash(catalog: Catalog, manifest: Path, batch_id: str) -> bool:
     """Whether an unlisted batch cannot be the one that its writer was writing when it was killed: that is the one after
-    the last that it listed."""
+    the last that it listed. Batches rewritten for a tombstone all come before its only line."""
     reading = catalog.readings.get(manifest)
-    if (
-        reading is None or reading.error is not None
-    ):  # it has begun meanwhile; or its lines end in an error, which is reported
+    if reading is None or reading.error is not None:  # begun meanwhile; or it ends in an error, which is reported
+        return False
+    if is_rewrite(f"{batch_id}."):
         return False
     listed = [entry.fields.get("batch_id") for entry in reading.entries if entry.kind == "batch"]
     return batch_id not in listed and batch_id != f"{manifest.stem}-{len(listed):06d}"

@@ -6,6 +6,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from moe_core.log.index import Index
+from moe_core.log.redact import redact
 from moe_core.log.store import create_store
 from tests.app.conftest import HOSTILE, MAIN, ROOT, Open, clear_caches, texts_of
 
@@ -204,6 +205,25 @@ def test_a_request_opens_by_link_with_every_decision(open_page: Open, sample_sto
         ).iloc[0]
     at = open_page(sample_store, "audit_log", request=str(row["request_id"]))
     assert_no_error(at)
+    assert {m.label: m.value for m in at.metric}["Decisions"] == f"{row['n']:,}"
+
+
+def test_a_redacted_request_opens_and_shows_every_decision(open_page: Open, sample_store: Path) -> None:
+    """An open page is told that the text is erased; decisions and numbers stay, and so do the other pages."""
+    with Index.open_private(sample_store) as index:
+        row = index.frame(
+            "SELECT request_id, any_value(text) AS text, count(*) AS n FROM decisions JOIN requests USING (request_id) "
+            "GROUP BY request_id ORDER BY request_id LIMIT 1"
+        ).iloc[0]
+    at = open_page(sample_store, "audit_log", request=str(row["request_id"]))
+    assert any(t.value == row["text"] for t in at.text)
+    redact(sample_store, str(row["request_id"]))
+    for page in LOG_PAGES:
+        at = open_page(sample_store, page, request=str(row["request_id"]))
+        assert_no_error(at)
+        assert not any(row["text"] == t.value for t in at.text)
+    at = open_page(sample_store, "audit_log", request=str(row["request_id"]))
+    assert any(t.value == "(erased)" for t in at.text)
     assert {m.label: m.value for m in at.metric}["Decisions"] == f"{row['n']:,}"
 
 

@@ -12,6 +12,7 @@ PAGES = sorted((ROOT / "pages").glob("*.py"))
 VERBS = {
     "serve", "infer", "embed", "train", "calibrate", "evaluate", "index", "verify", "query", "head train", "data list",
     "data get", "bench log", "bench model", "bench views", "upcycle", "keys new",
+    "redact", "retain", "export", "doctor", "migrate",
 }  # fmt: skip
 
 
