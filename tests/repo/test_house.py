@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted((ROOT / "pages").glob("*.py"))
 VERBS = {
     "serve", "infer", "embed", "train", "calibrate", "evaluate", "index", "verify", "query", "head train", "data list",
-    "data get", "bench model", "upcycle",
+    "data get", "bench model", "upcycle", "import parquet",
 }  # fmt: skip
 
 
