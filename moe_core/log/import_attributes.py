@@ -20,7 +20,7 @@ MAP_TYPE = pa.map_(pa.string(), pa.string())
 _REMEDY = "write texts by name"
 
 
-def to_map(faults: RowFaults, values: pa.ChunkedArray) -> pa.Array:
+def to_map(faults: RowFaults, values: pa.Array) -> pa.Array:
     """-> MAP(VARCHAR, VARCHAR), one entry per row; NULL stays NULL."""
     result: list[list[tuple[str, str]] | None] = []
     wrong: dict[int, str] = {}

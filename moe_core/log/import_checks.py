@@ -88,6 +88,25 @@ def flag(faults: RowFaults, name: str, values: pa.Array) -> NDArray[np.bool_]:
     return _mask(values)
 
 
+def utf8(faults: RowFaults, name: str, values: pa.Array) -> pa.Array:
+    """The values as they are; raises InputError for a row whose texts are not UTF-8, wherever they are nested."""
+    try:
+        values.validate(full=True)
+    except pa.ArrowInvalid:
+        wrong_N = np.array([not _is_readable(values[i]) for i in range(len(values))])
+        faults.add(wrong_N, lambda i: f"{name} is not valid UTF-8; write it in UTF-8")
+        faults.raise_first()
+    return values
+
+
+def _is_readable(value: pa.Scalar) -> bool:
+    try:
+        value.as_py()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def _outside(values: pa.Array, low: int, high: int) -> NDArray[np.bool_] | None:
     """Which known values are outside; None if none is. Asked before NULLs are filled."""
     extremes = pc.min_max(values).as_py()

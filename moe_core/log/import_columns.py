@@ -93,18 +93,30 @@ class ImportFile:
     def batches(self, rows: int) -> Iterator[pa.RecordBatch]:
         """The present columns, `rows` at a time; the two ids come as dictionaries, so no text is made per row."""
         try:
-            with _open(self.path) as file:
-                yield from file.iter_batches(rows, columns=list(self.present), use_threads=False)
-        except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+            n_read = 0
+            with _open(self.path, _KEYS) as file:
+                for batch in file.iter_batches(rows, columns=list(self.present), use_threads=False):
+                    n_read += len(batch)
+                    _validate_ids(batch)
+                    yield batch
+        except (OSError, pa.ArrowException) as error:
             raise unreadable(self.path, error) from None
+        self._check_rows(n_read)
 
     def read(self) -> pa.Table:
         """The present columns, all rows."""
         try:
-            with _open(self.path) as file:
-                return file.read(columns=list(self.present), use_threads=False)
-        except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+            with _open(self.path, _KEYS) as file:
+                table = file.read(columns=list(self.present), use_threads=False)
+            _validate_ids(table)
+        except (OSError, pa.ArrowException) as error:
             raise unreadable(self.path, error) from None
+        self._check_rows(table.num_rows)
+        return table
+
+    def _check_rows(self, n_read: int) -> None:
+        if n_read != self.n_rows:
+            raise unreadable(self.path, ValueError(f"it holds {n_read} rows, its footer says {self.n_rows}"))
 
 
 def open_import_file(path: Path, columns: Sequence[Column]) -> ImportFile:
@@ -158,8 +170,14 @@ def is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(plain) or pa.types.is_large_string(plain) or pa.types.is_string_view(plain))
 
 
-def _open(path: Path) -> pq.ParquetFile:
-    return pq.ParquetFile(path, page_checksum_verification=True, read_dictionary=_KEYS)
+def _open(path: Path, as_dictionary: Sequence[str] = ()) -> pq.ParquetFile:
+    return pq.ParquetFile(path, page_checksum_verification=True, read_dictionary=list(as_dictionary))
+
+
+def _validate_ids(table: pa.RecordBatch | pa.Table) -> None:
+    """What damage can do to a dictionary that Arrow decodes without an error: raises ArrowInvalid."""
+    for name in _KEYS:
+        table.column(name).validate(full=True)
 
 
 def _check_type(path: Path, column: Column, kind: pa.DataType) -> None:

@@ -76,8 +76,7 @@ class DecisionRows:
 
     def __getitem__(self, chosen: Any) -> Self:
         """A slice, or the rows of these numbers."""
-        arrays: list[Any] = [getattr(self, field.name) for field in fields(self)]
-        return type(self)(*[None if array is None else array[chosen] for array in arrays])
+        return type(self)(*(_chosen(getattr(self, field.name), chosen) for field in fields(self)))
 
     @classmethod
     def concatenate(cls, parts: "Sequence[DecisionRows]") -> "DecisionRows":
@@ -199,6 +198,10 @@ class DecisionReader:
                     f"ids count from 0: mend the row or {what} in runs.json"
                 ),
             )
+
+
+def _chosen(array: Any, chosen: Any) -> Any:
+    return None if array is None else array[chosen]
 
 
 def _joined(arrays: Sequence[Any]) -> Any:

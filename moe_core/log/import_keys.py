@@ -3,7 +3,7 @@
 Shape letters: N rows, R requests, S stretches of rows with the same ids.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +12,11 @@ from numpy.typing import NDArray
 from moe_core.log.import_checks import RowFaults
 
 _UNKNOWN, _NULL = -1, -2
+
+
+def numbered(texts: Iterable[str]) -> dict[str, int]:
+    """Each text -> its place."""
+    return {text: i for i, text in enumerate(texts)}
 
 
 def codes(known: Mapping[str, int], values: pa.Array) -> NDArray[np.int64]:
@@ -48,8 +53,8 @@ class RequestKeys:
 
     def __init__(self, runs: Sequence[str], run_R: NDArray[np.int64], request_ids: pa.Array) -> None:
         encoded = request_ids.dictionary_encode()
-        self.runs = {run_id: i for i, run_id in enumerate(runs)}
-        self._ids = {text: code for code, text in enumerate(encoded.dictionary.to_pylist())}
+        self.runs = numbered(runs)
+        self._ids = numbered(encoded.dictionary.to_pylist())
         key_R = run_R * len(self._ids) + encoded.indices.to_numpy(zero_copy_only=False)
         self._row_R = np.argsort(key_R, kind="stable").astype(np.int32)
         self._key_R = key_R[self._row_R]

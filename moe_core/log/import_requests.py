@@ -14,9 +14,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from moe_core.log.import_attributes import to_map
-from moe_core.log.import_checks import RowFaults, real, whole
+from moe_core.log.import_checks import RowFaults, real, utf8, whole
 from moe_core.log.import_columns import REQUEST_COLUMNS, ImportFile
-from moe_core.log.import_keys import RequestKeys, run_codes, text_at
+from moe_core.log.import_keys import RequestKeys, numbered, run_codes, text_at
 from moe_core.log.import_runs import ImportRun
 from moe_core.log.request_encoding import REQUEST_SCHEMA
 from moe_core.log.store import Store
@@ -77,7 +77,8 @@ class ImportedRequests:
         self, runs: Sequence[ImportRun], store: Store, *, number_R: NDArray[np.int64], n_tokens_R: NDArray[np.int64],
         active_fraction_R: NDArray[np.float64],
     ) -> pa.Table:  # fmt: skip
-        """All requests in `REQUEST_SCHEMA`, what the file does not say filled in. NaN in active_fraction_R: unknown."""
+        """All requests in `REQUEST_SCHEMA`. A column that the file lacks is filled in; a NULL stays where it may.
+        NaN in active_fraction_R: not known."""
         of_run = pa.array(self.run_R)
         modes = pa.array([run.mode for run in runs]).take(of_run)
         budgets = pa.array([run.budget for run in runs], pa.float64()).take(of_run)
@@ -91,10 +92,10 @@ class ImportedRequests:
             "started_at": self._starts(runs),
             "n_tokens": pa.array(n_tokens_R.astype(np.int32)),
             "text_hash": pc.coalesce(pa.array(hashes, pa.string()), self._column("text_hash")),
-            "active_fraction": pc.coalesce(self._column("active_fraction"), active),
+            "active_fraction": self.columns.get("active_fraction", active),
             "flops": pc.coalesce(self._column("flops"), zero),
             "flops_dense": pc.coalesce(self._column("flops_dense"), zero),
-            "budget": pc.coalesce(self._column("budget"), budgets),
+            "budget": self.columns.get("budget", budgets),
             "mode": pc.coalesce(self._column("mode"), modes),
         }
         return pa.table(
@@ -120,7 +121,7 @@ def read_requests(file: ImportFile, run_ids: Sequence[str]) -> ImportedRequests:
     table = file.read()
     faults = RowFaults(file.path, np.arange(file.n_rows))
     ids = _text(faults, "request_id", table.column("request_id"))
-    run_R = run_codes(faults, {run_id: i for i, run_id in enumerate(run_ids)}, _whole_column(table, "run_id"))
+    run_R = run_codes(faults, numbered(run_ids), _whole_column(table, "run_id"))
     empty_R = pc.fill_null(pc.equal(pc.utf8_length(ids), 0), True).to_numpy(zero_copy_only=False)
     faults.add(empty_R, lambda i: "request_id is empty; give each request a text that is unique")
     faults.raise_first()
@@ -135,7 +136,7 @@ def read_requests(file: ImportFile, run_ids: Sequence[str]) -> ImportedRequests:
         if name == "started_at":
             columns[name], has_zone = _times(faults, table.column(name))
         elif name == "attributes":
-            columns[name] = to_map(faults, table.column(name))
+            columns[name] = to_map(faults, utf8(faults, name, _plain(table.column(name))))
         elif name in _LARGEST:
             values_R = whole(faults, name, _whole_column(table, name), 0, _LARGEST[name], "write a count", null=-1)
             columns[name] = pa.array(values_R.astype(np.int64), mask=values_R == -1)
@@ -166,24 +167,15 @@ def _one(column: pa.ChunkedArray) -> pa.Array:
     return column.combine_chunks()
 
 
+def _plain(column: pa.ChunkedArray) -> pa.Array:
+    """Without a dictionary."""
+    kind = column.type
+    return _one(column.cast(kind.value_type) if pa.types.is_dictionary(kind) else column)
+
+
 def _text(faults: RowFaults, name: str, column: pa.ChunkedArray) -> pa.Array:
     """As plain strings; bytes that are not UTF-8 are a fault."""
-    values = _one(column.cast(pa.string()))
-    try:
-        values.validate(full=True)
-    except pa.ArrowInvalid:
-        wrong_R = np.array([not _is_utf8(values[i]) for i in range(len(values))])
-        faults.add(wrong_R, lambda i: f"{name} is not valid UTF-8; write it in UTF-8")
-        faults.raise_first()
-    return values
-
-
-def _is_utf8(value: pa.StringScalar) -> bool:
-    try:
-        value.as_py()
-    except UnicodeDecodeError:
-        return False
-    return True
+    return utf8(faults, name, _one(column.cast(pa.string())))
 
 
 def _times(faults: RowFaults, column: pa.ChunkedArray) -> tuple[pa.Array, bool]:
@@ -201,7 +193,7 @@ def _times(faults: RowFaults, column: pa.ChunkedArray) -> tuple[pa.Array, bool]:
     result: list[datetime | None] = []
     wrong: dict[int, Any] = {}
     has_zone = True
-    for row, text in enumerate(column.cast(pa.string()).to_pylist()):
+    for row, text in enumerate(_text(faults, "started_at", column).to_pylist()):
         try:
             moment = None if text is None else datetime.fromisoformat(text)
             if moment is not None:
