@@ -193,6 +193,10 @@ def _cards(
         notes = [*run.notes, *_size_notes(run, prepared.counters[i].shape)]
         if requests.has_zone is False:
             notes.append("started_at in requests.parquet has no time zone; UTC is assumed.")
+        if sources.tokens is None and len(prepared.tokens):
+            notes.append(
+                "Token ids are from decisions.parquet; which tokens are special is not known: none is stored as such."
+            )
         idle = int((of_run_R & ~prepared.has_decisions_R).sum())
         if idle:
             notes.append(f"{idle:,} of {int(of_run_R.sum()):,} requests have no decisions.")

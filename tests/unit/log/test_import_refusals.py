@@ -134,7 +134,7 @@ DECISION_FAULTS: dict[str, tuple[Change, str]] = {
     "real expert": (
         lambda t: t | {"expert_id": list(map(float, t["expert_id"]))}, "the column 'expert_id' is of type double",
     ),
-    "text prob": (lambda t: t | {"prob": ["0.5"] * 12}, "the column 'prob' is of type string; it must be a number type"),
+    "text prob": (lambda t: t | {"prob": ["0.5"] * 12}, "the column 'prob' is of type string; it must be a number"),
     "number id": (lambda t: t | {"request_id": [1] * 12}, "the column 'request_id' is of type int64; it must be text"),
     "number selected": (lambda t: t | {"selected": [1] * 12}, "'selected' is of type int64; it must be BOOLEAN"),
     "no rows": (lambda t: {name: pa.array(values)[:0] for name, values in t.items()}, "has no rows"),
@@ -166,7 +166,7 @@ REQUEST_FAULTS: dict[str, tuple[Change, str]] = {
     ),
     "flops": (lambda t: t | {"flops": [1, -7]}, "row 1: flops is -7, outside"),
     "number label": (lambda t: t | {"label": [0, 1]}, "the column 'label' is of type int64; it must be text"),
-    "number time": (lambda t: t | {"started_at": [0, 1]}, "the column 'started_at' is of type int64; it must be TIMESTAMP"),
+    "number time": (lambda t: t | {"started_at": [0, 1]}, "the column 'started_at' is of type int64; it must be TIME"),
     "no time": (
         lambda t: t | {"started_at": ["2026-03-01", "yesterday"]},
         "row 1: started_at is 'yesterday'; write a time such as",
@@ -226,7 +226,7 @@ def test_token_ids_that_contradict_the_tokens_file(tmp_path: Path, filled: Path)
     """decisions.parquet says 99 where tokens.parquet says 12."""
     decisions = decision_table() | {"token_id": [11] * 4 + [99] * 4 + [13] * 4}
     folder = write_folder(tmp_path / "in", decisions=decisions, tokens=token_table())
-    assert "row 4: token_id is 99, but tokens.parquet has 12 at position 1" in refusal(folder, filled)
+    assert "row 4 (counted from 0): token_id is 99, but tokens.parquet has 12 at position 1" in refusal(folder, filled)
 
 
 RUN_FAULTS: dict[str, tuple[Any, str]] = {

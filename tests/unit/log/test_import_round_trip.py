@@ -68,7 +68,7 @@ def fill_live(path: Path) -> None:
                     make_request(f"{run_id}={i}", 1, started_at=T0, mode="dense", budget=None),
                 ]  # fmt: skip
                 sink.append(requests, live_batch([3, 1], seed=i))
-                if i % 2:
+                if i == 3:
                     sink.flush()
 
 
