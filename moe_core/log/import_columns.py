@@ -171,7 +171,12 @@ def is_text(kind: pa.DataType) -> bool:
 
 
 def _open(path: Path, as_dictionary: Sequence[str] = ()) -> pq.ParquetFile:
-    return pq.ParquetFile(path, page_checksum_verification=True, read_dictionary=list(as_dictionary))
+    return pq.ParquetFile(
+        path,
+        page_checksum_verification=True,
+        read_dictionary=list(as_dictionary),
+        pre_buffer=False,  # else the bytes of the whole file are held while it is streamed
+    )
 
 
 def _validate_ids(table: pa.RecordBatch | pa.Table) -> None:

@@ -35,6 +35,7 @@ _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "autoload_known_extensions": False,
     "autoinstall_known_extensions": False,
     "python_enable_replacements": False,
+    "enable_progress_bar": False,  # it would go to stdout, where --json has one document
     "memory_limit": "1GB",
 }
 _REALS = {

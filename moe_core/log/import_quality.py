@@ -146,7 +146,7 @@ class QualityCounter:
         if never_seen:
             notes.append(f"{never_seen} of {n_layers * n_experts} experts never occur in a decision.")
         if never_ran > never_seen:
-            notes.append(f"{never_ran - never_seen} experts occur, but were never executed.")
+            notes.append(f"{never_ran - never_seen} of {n_layers * n_experts} experts occur, but were never executed.")
         if decided < 1:
             notes.append(f"Decisions cover {decided:.1%} of all pairs of a token and a layer.")
         return notes

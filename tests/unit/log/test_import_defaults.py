@@ -1,6 +1,7 @@
 """What an import may leave out, what then stands in for it, and what the quality card says about it."""
 
 import json
+import re
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -13,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from moe_core.log.console import run_select
+from moe_core.log.import_columns import DECISION_COLUMNS, REQUEST_COLUMNS, TOKEN_COLUMNS
 from moe_core.log.import_parquet import import_parquet
 from moe_core.log.import_spool import Spool
 from moe_core.log.verify import verify_store
@@ -302,6 +304,22 @@ def test_every_type_that_fits_is_taken(tmp_path: Path) -> None:
     pd.DataFrame(request_table()).to_parquet(folder / "requests.parquet", index=False)
     import_parquet(folder, tmp_path / "third")
     assert rows(tmp_path / "third", sql) == rows(tmp_path / "plain", sql)
+
+
+def test_the_documentation_names_every_column_and_its_example_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """docs/import.md: the tables of columns are complete, the code can be copied."""
+    page = (Path(__file__).resolve().parents[3] / "docs" / "import.md").read_text(encoding="utf-8")
+    for column in (*DECISION_COLUMNS, *REQUEST_COLUMNS, *TOKEN_COLUMNS):
+        shown = f"**{column.name}**" if column.instead is None else column.name
+        assert re.search(rf"(?<!\w){re.escape(shown)}(?!\w)", page), shown
+    monkeypatch.chdir(tmp_path)
+    example = re.search(r"```python\n(.*?)```", page, re.DOTALL)
+    assert example is not None
+    exec(example[1], {})
+    assert import_parquet(tmp_path, tmp_path / "store").run_ids == ("mine-1",)
+    assert rows(tmp_path / "store", "SELECT expert_id, rank FROM decisions ORDER BY rank") == [[5, 0], [2, 1], [7, 2]]
 
 
 def test_many_small_portions_give_the_same_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -109,6 +109,10 @@ DECISION_FAULTS: dict[str, tuple[Change, str]] = {
         lambda t: reordered(t, [*range(12), 3]),
         "row 12: request 'a', position 0, layer 1, expert_id 2 was listed before, in row 3",
     ),
+    "two duplicates in scattered rows": (
+        lambda t: reordered(t, [0, 8, 1, 8, 0, 2, 3]),
+        "row 3: request 'b', position 0, layer 0, expert_id 1 was listed before, in row 1",
+    ),
     "two tokens at one position": (
         lambda t: t | {"token_id": [5, 5, 5, 6] + [7] * 8},
         "row 3: token_id is 6, but another row has 5 at position 0 of request 'a'",
