@@ -35,7 +35,6 @@ _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "autoload_known_extensions": False,
     "autoinstall_known_extensions": False,
     "python_enable_replacements": False,
-    "enable_progress_bar": False,  # it would go to stdout, where --json has one document
     "memory_limit": "1GB",
 }
 _REALS = {
@@ -132,6 +131,7 @@ class DecisionReader:
         with tempfile.TemporaryDirectory(prefix="routelens-import-") as folder:
             connection = duckdb.connect(":memory:", config=_CONFIG | {"temp_directory": folder})
             try:
+                connection.execute("SET enable_progress_bar = false")  # on stdout, where --json has one document
                 for batch in connection.sql(sql, params={"path": str(self._file.path)}).to_arrow_reader(BATCH_ROWS):
                     yield self._checked(batch, batch.column(_ROW).to_numpy())
             except (duckdb.Error, pa.ArrowException) as error:
