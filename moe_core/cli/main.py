@@ -12,6 +12,7 @@ from moe_core.cli import (
     bench_verb,
     data_verbs,
     evaluation_verb,
+    import_verb,
     inference_verbs,
     lifecycle_verbs,
     log_verbs,
@@ -50,6 +51,7 @@ app.add_typer(training_verbs.head_app, name="head")
 app.add_typer(verify_verb.keys_app, name="keys")
 app.add_typer(data_verbs.data_app, name="data")
 app.add_typer(bench_verb.bench_app, name="bench")
+app.add_typer(import_verb.import_app, name="import")
 
 
 def main() -> None:
