@@ -14,6 +14,7 @@ from moe_core.cli import (
     evaluation_verb,
     inference_verbs,
     log_verbs,
+    query_verb,
     serve_verb,
     training_verbs,
     upcycle_verb,
@@ -38,7 +39,7 @@ app.command("upcycle")(upcycle_verb.upcycle)
 app.command("evaluate")(evaluation_verb.evaluate)
 app.command("index")(log_verbs.index)
 app.command("verify")(log_verbs.verify)
-app.command("query")(log_verbs.query)
+app.command("query")(query_verb.query)
 app.add_typer(training_verbs.head_app, name="head")
 app.add_typer(data_verbs.data_app, name="data")
 app.add_typer(bench_verb.bench_app, name="bench")

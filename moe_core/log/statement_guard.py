@@ -23,7 +23,7 @@ _SOURCES = frozenset({"BASE_TABLE", "JOIN", "SUBQUERY", "EMPTY", "TABLE_FUNCTION
                       "SHOW_REF"})  # fmt: skip
 _OTHERS = re.compile(r"\w+_MODIFIER|ORDER_DEFAULT|ASCENDING|DESCENDING")
 _PLAIN_NAME = re.compile(r"\w[\w -]*")  # no path and no address can be spelled with it
-_SCHEMAS = ([], ["main"], ["memory", "main"])
+_SCHEMAS: tuple[list[str], ...] = ([], ["main"], ["memory", "main"])
 
 
 def refusal(tree: Mapping[str, Any], catalog: Collection[str]) -> str | None:
