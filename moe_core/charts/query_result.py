@@ -14,6 +14,7 @@ Kind = Literal["bar", "line", "scatter"]
 KINDS: tuple[Kind, ...] = ("bar", "line", "scatter")
 MOST_ROWS = 2000
 MOST_BARS = 60  # distinct numbers on the axis that still stand side by side as names
+FEWEST_PLACES = 6
 MOST_NAMES = 20  # written below the axis
 MOST_GROUPS = 7  # colours people can tell apart; more of them only for numbers, in order
 MOST_STEPS = 24
@@ -132,19 +133,22 @@ def _trace(choice: Choice, x: "pd.Series[Any]", y: "pd.Series[Any]", name: str, 
 
 def _axis(column: "pd.Series[Any]", kind: Kind) -> tuple["pd.Series[Any]", dict[str, Any]]:
     """Places along the axis, and its settings. Text, and few numbers under bars, stand side by side as names."""
-    if pd.api.types.is_datetime64_any_dtype(column):
+    side_by_side = column.nunique() <= (MOST_BARS if kind == "bar" else 1)
+    if pd.api.types.is_datetime64_any_dtype(column) and not side_by_side:
         return column.dt.strftime("%Y-%m-%dT%H:%M:%S.%f").where(column.notna(), None), {"type": "date"}
     is_number = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
-    if is_number and (kind != "bar" or column.nunique() > MOST_BARS):
+    if is_number and not (kind == "bar" and side_by_side):
         return column.astype(float), {"type": "linear"}
     distinct = list(pd.unique(column.sort_values() if is_number else column))
     labels = _labels(distinct)
     names = [labels[_hashable(value)] for value in distinct]
     shown = names[:: -(-len(names) // MOST_NAMES)]
     places = pd.Series([labels[_hashable(value)] for value in column], index=column.index, dtype=object)
+    empty_places = max(0, FEWEST_PLACES - len(names)) / 2  # so that a single bar is not as wide as the page
     angle = 0 if sum(len(name) for name in shown) < 110 else -35
     return places, {"type": "category", "categoryorder": "array", "categoryarray": names, "tickmode": "array",
-                    "tickvals": shown, "ticktext": shown, "tickangle": angle}  # fmt: skip
+                    "tickvals": shown, "ticktext": shown, "tickangle": angle,
+                    "range": [-0.5 - empty_places, len(names) - 0.5 + empty_places]}  # fmt: skip
 
 
 def _labels(values: Sequence[Any]) -> dict[Any, str]:
@@ -192,7 +196,11 @@ def _is_key(name: str) -> bool:
 
 def _name(value: object) -> str:
     """Foreign text as text, short."""
-    return plain(_short("—" if value is None or value is pd.NA or value != value else value))
+    if value is None or value is pd.NA or value != value:
+        return "—"
+    if isinstance(value, pd.Timestamp):
+        value = value.strftime("%Y-%m-%d" if value == value.normalize() else "%Y-%m-%d %H:%M:%S")
+    return plain(_short(value))
 
 
 def _short(value: object) -> str:

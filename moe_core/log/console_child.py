@@ -150,7 +150,8 @@ def _lock(connection: duckdb.DuckDBPyConnection, task: Mapping[str, Any]) -> Non
 def _guard(connection: duckdb.DuckDBPyConnection, sql: str) -> str | None:
     """What `statement_guard` says about the statement in this database."""
     catalog = connection.execute(
-        "SELECT lower(view_name) FROM duckdb_views() UNION SELECT lower(table_name) FROM duckdb_tables()"
+        "SELECT lower(view_name) FROM duckdb_views() WHERE schema_name <> 'information_schema' "  # needs its schema
+        "UNION SELECT lower(table_name) FROM duckdb_tables()"
     ).fetchall()
     serialized = connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchone()
     assert serialized is not None

@@ -73,6 +73,15 @@ def test_texts_that_look_like_numbers_or_dates_stay_texts() -> None:
     assert (axis["type"], axis["categoryarray"]) == ("category", ["007", "2026-03", "1e5"])
 
 
+def test_few_days_under_bars_are_names() -> None:
+    """One day would else be an axis of microseconds; many of them are a time axis."""
+    for days, kind in ((1, "category"), (100, "date")):
+        frame = pd.DataFrame({"day": pd.date_range("2026-03-01", periods=days), "n": range(days)})
+        fig = charts.query_result(frame, choice=Choice(kind="bar", x="day", y="n")).to_dict()
+        assert fig["layout"]["xaxis"]["type"] == kind
+        assert fig["data"][0]["x"][0].startswith("2026-03-01")
+
+
 def test_foreign_markup_is_text_everywhere() -> None:
     """In names of columns, places and colours; no tag reaches Plotly."""
     evil = "<a href='http://example.invalid'>x</a>"

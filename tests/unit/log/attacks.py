@@ -240,6 +240,8 @@ INSIDES = [
     "SELECT getenv('HOME')",
     "SELECT pg_get_viewdef(1)",
     "SELECT pg_catalog.pg_get_viewdef(1)",
+    "FROM tables",
+    "WITH tables AS (SELECT 1) SELECT * FROM (WITH columns AS (SELECT 1) FROM columns), information_schema.columns",
     "SHOW TABLES",
     "SHOW ALL TABLES",
     "SHOW DATABASES",
@@ -295,6 +297,7 @@ NO_ATTACKS = [
     "select\u00a01",
     'SELECT 1 AS "日本 <b>"',
     'WITH "my table" AS (SELECT 1) FROM "my table"',
+    "WITH columns AS (SELECT 1), tables AS (SELECT 2), Runs AS (SELECT 3) FROM columns, tables, runs",
 ]
 
 
