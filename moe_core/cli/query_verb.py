@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from moe_core.log.console import SelectResult
 
 ENGINES = ("duckdb",)
-MAX_BYTES = 256_000_000  # of an answer as JSON; the row limit comes first in all but strange cases
+MAX_BYTES = 128_000_000  # of an answer as JSON; the row limit comes first in all but strange cases
 WIDEST_CELL = 100  # characters of a cell on a terminal; files and --json hold everything
 
 

@@ -22,7 +22,8 @@ SECONDS = 20.0
 MEMORY_MB = 512
 SEATS = 2  # questions that this process answers at the same time
 OWN = "own"  # the choice of no example
-TEXT, DRAFT, FILLED = "sql_text", "sql_draft", "sql_filled"
+EXAMPLE, TEXT = "sql_example", "sql_text"  # keys of widgets
+DRAFT, FILLED = "sql_draft", "sql_filled"  # what the editor holds, and which example filled it
 ANSWER, ERROR = "sql_answer", "sql_error"
 _seats = threading.BoundedSemaphore(SEATS)
 
@@ -105,12 +106,13 @@ def finding(ctx: PageContext, answer: Answer | None) -> str:
 def _example(ctx: PageContext) -> None:
     """The choice of an example; a new choice fills the editor, and a link can name one."""
     labels = {OWN: ctx.t("A question of my own")} | titles(ctx.t)
-    options = [*NAMES, OWN]
-    chosen = filters.choice(ctx.t("Example question"), options, labels, key="sql_example", parameter="example")
+    if EXAMPLE not in st.session_state and FILLED in st.session_state and "example" not in st.query_params:
+        st.session_state[EXAMPLE] = st.session_state[FILLED]  # back from another page: Streamlit forgets its widgets
+    chosen = filters.choice(ctx.t("Example question"), [*NAMES, OWN], labels, key=EXAMPLE, parameter="example")
     if st.session_state.get(FILLED) != chosen:
         st.session_state[FILLED] = chosen
         st.session_state[TEXT] = "" if chosen == OWN else stock_question(chosen).sql
-    elif TEXT not in st.session_state:  # back from another page: Streamlit forgets what widgets held
+    elif TEXT not in st.session_state:
         st.session_state[TEXT] = st.session_state.get(DRAFT, "")
 
 

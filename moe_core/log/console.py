@@ -177,4 +177,5 @@ def _parsed(output: bytes, exit_code: int, timeout_seconds: float, memory_mb: in
         raise QueryError(f"The query was stopped after {timeout_seconds:g} seconds; ask for less.")
     if exit_code in (-signal.SIGSEGV, -signal.SIGBUS, -signal.SIGILL):
         raise QueryError("DuckDB broke off at this statement (nothing else was harmed); write it differently.")
-    raise QueryError(f"The query was stopped: it needs more than {memory_mb} MB of memory; ask for less.")
+    ended = f" (its process ended with code {exit_code})" if exit_code > 0 else ""
+    raise QueryError(f"The query was stopped: it needs more than {memory_mb} MB of memory{ended}; ask for less.")

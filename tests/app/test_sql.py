@@ -11,7 +11,7 @@ from moe_core.dashboard.log_schema import RELATIONS
 from moe_core.log.console import run_select
 from moe_core.log.questions import NAMES, stock_question, stock_questions
 from moe_core.log.store import create_store
-from tests.app.conftest import HOSTILE, Open, texts_of
+from tests.app.conftest import HOSTILE, ROOT, Open, texts_of
 
 
 def ask(at: AppTest, sql: str) -> AppTest:
@@ -46,6 +46,19 @@ def test_a_link_opens_with_its_example(open_page: Open, sample_store: Path) -> N
     at = open_page(sample_store, "sql", example="hours")
     assert at.text_area(key="sql_text").value == stock_question("hours").sql
     assert at.title[0].value == "Ask the log a question of your own"
+
+
+def test_a_draft_survives_a_look_at_another_page(open_page: Open, sample_store: Path) -> None:
+    """Example, changed text and answer are there again; a link to another example wins."""
+    at = open_page(sample_store, "sql")
+    at.selectbox(key="sql_example").set_value("hours").run()
+    at = ask(at, "select 7 as mine")
+    at.switch_page(str(ROOT / "pages" / "overview.py")).run()
+    at.query_params.pop("example", None)
+    at.switch_page(str(ROOT / "pages" / "sql.py")).run()
+    assert at.selectbox(key="sql_example").value == "hours"
+    assert at.text_area(key="sql_text").value == "select 7 as mine"
+    assert answered(at) == [[7]]
 
 
 @pytest.mark.parametrize("lang", ["en", "ja"])
