@@ -16,6 +16,7 @@ from moe_core.cli import (
     inference_verbs,
     lifecycle_verbs,
     log_verbs,
+    query_verb,
     serve_verb,
     training_verbs,
     upcycle_verb,
@@ -41,7 +42,7 @@ app.command("upcycle")(upcycle_verb.upcycle)
 app.command("evaluate")(evaluation_verb.evaluate)
 app.command("index")(log_verbs.index)
 app.command("verify")(verify_verb.verify)
-app.command("query")(log_verbs.query)
+app.command("query")(query_verb.query)
 app.command("redact")(lifecycle_verbs.redact)
 app.command("retain")(lifecycle_verbs.retain)
 app.command("export")(lifecycle_verbs.export)
