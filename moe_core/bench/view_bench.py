@@ -52,6 +52,7 @@ def views(index: Index) -> list[View]:
         View("layer_tokens", True, lambda i: queries.layer_tokens(i, run)),
         View("active_histogram", True, lambda i: queries.active_histogram(i, run)),
         View("load_over_time", True, lambda i: queries.load_over_time(i, run)),
+        View("coactivation", True, lambda i: queries.coactivation(i, run)),
         View("cost_by_domain", False, lambda i: queries.cost_by_domain(i, run)),
         View("domains", True, lambda i: queries.domains(i, run)),
         View("labels", False, lambda i: queries.labels(i, run)),

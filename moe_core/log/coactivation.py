@@ -8,10 +8,14 @@ Shape letters: N decisions, P tokens in a layer (a row of the matrix), L layers,
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
+
+from moe_core.log.segments import read_parquet
 
 PLACES_AT_ONCE = 200_000  # rows of one product; bounds the memory of its result
 
@@ -24,6 +28,19 @@ class PairCounts:
     first: NDArray[np.int64]
     second: NDArray[np.int64]
     n: NDArray[np.int64]
+
+
+def pairs_of_segment(path: Path) -> pa.Table:
+    """(layer, first, second, n) of a verified file of decisions. Raises SegmentError where it cannot be read."""
+    table = read_parquet(path, ["request_no", "position", "layer", "expert_id", "selected"])
+    table = table.filter(table["selected"])
+    request_N, position_N, layer_N, expert_N = (table.column(i).to_numpy() for i in range(4))
+    place_N = np.zeros(len(table), np.int64)
+    if len(table):
+        begins_N = (np.diff(request_N) != 0) | (np.diff(position_N) != 0) | (np.diff(layer_N) != 0)
+        place_N[1:] = np.cumsum(begins_N)
+    counts = count_pairs(place_N, layer_N, expert_N)
+    return pa.table({"layer": counts.layer, "first": counts.first, "second": counts.second, "n": counts.n})
 
 
 def count_pairs(

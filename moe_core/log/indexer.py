@@ -18,6 +18,7 @@ from typing import Any
 import duckdb
 
 from moe_core.log.catalog import file_problem
+from moe_core.log.coactivation import pairs_of_segment
 from moe_core.log.entries import ROLES, BatchEntry, FileEntry, run_fields, run_from_fields
 from moe_core.log.file_state import FileState
 from moe_core.log.listed_rows import rows_listed
@@ -26,7 +27,7 @@ from moe_core.log.store import Store
 from moe_core.log.tombstones import Removals, Tombstone
 from moe_core.log.views import create_views, index_sql, run_values
 
-INDEX_VERSION = 1
+INDEX_VERSION = 2
 ENTRIES_PER_TRANSACTION = 64
 COMPACT_ABOVE_ROWS = 100_000
 
@@ -173,7 +174,7 @@ class Indexer:
         offsets = {writer_id: position.offset for writer_id, position in self._positions.items()}
         listed, self._removals = rows_listed(self._store, offsets)
         (counted,) = self._rows(index_sql("count_rows"))
-        return counted == (*listed.values(), listed["decisions"], listed["requests"], listed["requests"], 0)
+        return counted == (*listed.values(), listed["decisions"], listed["requests"], listed["requests"], 0, 0)
 
     def _apply_in_transaction(self, entries: list[Entry]) -> None:
         """All of these lines count, or none."""
@@ -253,7 +254,16 @@ class Indexer:
         files = {"segments": paths["decisions"], "requests": paths["requests"]}
         self._connection.execute(index_sql("add_load"), files)
         self._connection.execute(index_sql("add_active"), files)
+        for _, batch in batches:
+            self._add_pairs(batch)
         self._connection.execute(index_sql("add_request_sums"), {"batch_ids": batch_ids})
+
+    def _add_pairs(self, batch: BatchEntry) -> None:
+        pairs = pairs_of_segment(self._store.path / batch.files["decisions"].path)
+        if pairs.num_rows:
+            self._connection.register("new_pairs", pairs)
+            self._connection.execute(index_sql("add_pairs"), {"run_id": batch.run_id})
+            self._connection.unregister("new_pairs")
 
     def _add_run(self, entry: Entry) -> None:
         run = run_from_fields(entry.fields["run"])
@@ -315,7 +325,7 @@ class Indexer:
         self._rows_after_compaction = self._n_rollup_rows()
 
     def _n_rollup_rows(self) -> int:
-        ((n_rows,),) = self._rows("SELECT (SELECT count(*) FROM load_sums) + (SELECT count(*) FROM active_sums)")
+        ((n_rows,),) = self._rows(index_sql("count_sums"))
         return int(n_rows)
 
     def _rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:

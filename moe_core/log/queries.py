@@ -67,6 +67,11 @@ def load_over_time(
     return _ask(index, "load_over_time", run_id=run_id, domain=domain, layer=layer)
 
 
+def coactivation(index: Index, run_id: str | None = None, layer: int | None = None) -> pd.DataFrame:
+    """-> (layer, first, second, n) one row per pair of experts that ran for n same tokens; first < second."""
+    return _ask(index, "coactivation", run_id=run_id, layer=layer)
+
+
 def requests_page(
     index: Index,
     run_id: str | None = None,

@@ -4,7 +4,7 @@ import errno
 import hashlib
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -96,11 +96,11 @@ def parquet_bytes(table: pa.Table, metadata: Mapping[str, str]) -> memoryview:
     return memoryview(sink.getvalue())
 
 
-def read_parquet(path: Path) -> pa.Table:
-    """The whole file with its page checksums verified; raises SegmentError where that fails."""
+def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """The whole file, or these columns of it, with page checksums verified; raises SegmentError where that fails."""
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            return file.read()
+            return file.read(columns=None if columns is None else list(columns))
     except (OSError, pa.ArrowException) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise SegmentError(f"Cannot read {path}: {reason}; run `routelens verify`.") from None

@@ -14,6 +14,7 @@ TABLES = {
     "rollup_load": "run_id, hour, layer, expert_id, domain, sum(n), sum(gate_sum), sum(prob_sum), sum(margin_sum), "
     "sum(margin_n), sum(floor_n), sum(failover_n), sum(dropped_n), sum(n_runner_up)",
     "rollup_active": "run_id, layer, domain, num_active, sum(tokens)",
+    "rollup_pairs": "run_id, layer, first, second, sum(n)",
     "rollup_requests": "run_id, domain, sum(requests), sum(tokens), sum(flops), sum(flops_dense)",
     "run_end_rows": "*",
     "batch_rows": "*",

@@ -2,14 +2,18 @@
 
 from collections import Counter
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moe_core.log import coactivation
+from moe_core.log import coactivation, queries
 from moe_core.log.coactivation import count_pairs
+from moe_core.log.index import Index
+from moe_core.log.writer import SegmentSink
+from tests.unit.log.build import make_batch, make_request, make_run
 
 
 def as_dict(counts: coactivation.PairCounts) -> dict[tuple[int, int, int], int]:
@@ -39,3 +43,36 @@ def test_the_product_counts_what_a_loop_counts(places: list[tuple[int, set[int]]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(coactivation, "PLACES_AT_ONCE", at_once)
         assert as_dict(count_pairs(place, layer, expert)) == expected
+
+
+def test_the_index_counts_the_pairs_that_a_join_of_the_decisions_finds(tmp_path: Path) -> None:
+    """For all runs, one run, one layer; a join of every decision with the others of its token is the slow way. Batches
+    add up; runner-ups do not count."""
+    rng = np.random.default_rng(0)
+    with SegmentSink(tmp_path, flush_seconds=60) as sink:
+        for run in ("run-a", "run-b"):
+            sink.begin_run(make_run(run))
+            for number in range(2):
+                rows = [
+                    (request, position, layer, expert, rank, bool(rng.random() < 0.7), 1.0, 0.5, 1.0, 0.5, 0)
+                    for request in range(2) for position in range(3) for layer in range(2)
+                    for rank, expert in enumerate(rng.permutation(3).tolist())
+                ]  # fmt: skip
+                sink.append([make_request(f"{run}/{number}/{r}", 3) for r in range(2)], make_batch(rows))
+                sink.flush()
+    slow = """
+        SELECT a.layer, a.expert_id AS first, b.expert_id AS second, count(*) AS n
+        FROM decisions a JOIN decisions b ON a.run_id = b.run_id AND a.request_id = b.request_id
+            AND a.position = b.position AND a.layer = b.layer AND a.expert_id < b.expert_id
+        WHERE a.selected AND b.selected GROUP BY ALL ORDER BY ALL
+    """
+    with Index.open(tmp_path) as index:
+        expected = index.frame(slow).to_numpy().tolist()
+        assert expected
+        assert queries.coactivation(index).to_numpy().tolist() == expected
+        both = [queries.coactivation(index, run)["n"].sum() for run in ("run-a", "run-b")]
+        assert min(both) > 0
+        assert sum(both) == sum(row[3] for row in expected)
+        layer = expected[0][0]
+        assert queries.coactivation(index, layer=layer)["n"].tolist() == [r[3] for r in expected if r[0] == layer]
+        assert queries.coactivation(index, "nobody").empty

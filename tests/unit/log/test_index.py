@@ -191,7 +191,7 @@ def test_an_empty_store_has_empty_relations(tmp_path: Path) -> None:
     """A run without requests: every relation and query answers, with no rows or zeros."""
     fill_store(tmp_path, n_batches=0)
     with Index.open(tmp_path) as index:
-        for relation in ("requests", "tokens", "decisions", "rollup_load", "rollup_active", "rollup_requests"):
+        for relation in ("requests", "tokens", "decisions", "rollup_load", "rollup_active", "rollup_pairs"):
             assert index.frame(f"FROM {relation}").empty
         assert queries.expert_load(index, "run-a")["n"].tolist() == [0] * 6
         assert queries.list_runs(index)["n_requests"].tolist() == [0]

@@ -10,6 +10,10 @@ SELECT run_id, layer, domain, num_active, sum(tokens) FROM active_sums GROUP BY 
 DELETE FROM active_sums;
 INSERT INTO active_sums SELECT * FROM compacted;
 CREATE OR REPLACE TEMP TABLE compacted AS
+SELECT run_id, layer, first, second, sum(n) FROM pair_sums GROUP BY ALL ORDER BY run_id, layer, first, second;
+DELETE FROM pair_sums;
+INSERT INTO pair_sums SELECT * FROM compacted;
+CREATE OR REPLACE TEMP TABLE compacted AS
 SELECT run_id, domain, sum(requests), sum(tokens), sum(flops), sum(flops_dense) FROM request_sums GROUP BY ALL ORDER BY run_id, domain;
 DELETE FROM request_sums;
 INSERT INTO request_sums SELECT * FROM compacted;

@@ -49,6 +49,9 @@ CREATE TABLE load_sums (
 
 CREATE TABLE active_sums (run_id VARCHAR NOT NULL, layer INTEGER NOT NULL, domain VARCHAR, num_active INTEGER NOT NULL, tokens BIGINT NOT NULL);
 
+-- For how many tokens two experts (first < second) of a layer ran together.
+CREATE TABLE pair_sums (run_id VARCHAR NOT NULL, layer INTEGER NOT NULL, first INTEGER NOT NULL, second INTEGER NOT NULL, n BIGINT NOT NULL);
+
 CREATE TABLE request_sums (run_id VARCHAR NOT NULL, domain VARCHAR, requests BIGINT NOT NULL, tokens BIGINT NOT NULL, flops BIGINT NOT NULL, flops_dense BIGINT NOT NULL);
 
 CREATE VIEW runs AS
@@ -67,5 +70,7 @@ SELECT run_id, hour, layer, expert_id, domain, n, gate_steps / 65535 AS gate_sum
 FROM load_sums;
 
 CREATE VIEW rollup_active AS SELECT run_id, layer, domain, num_active, tokens FROM active_sums;
+
+CREATE VIEW rollup_pairs AS SELECT run_id, layer, first, second, n FROM pair_sums;
 
 CREATE VIEW rollup_requests AS SELECT run_id, domain, requests, tokens, flops, flops_dense FROM request_sums;
