@@ -17,7 +17,7 @@ ReasonOption = Annotated[
 ]
 ActorOption = Annotated[str | None, typer.Option("--actor", help="Who does it.", show_default="your login name")]
 SignOption = Annotated[
-    Path | None, typer.Option("--sign", metavar="KEY.pem", help="Private Ed25519 key that signs the tombstone.")
+    Path | None, typer.Option("--sign", metavar="KEY.pem", help="Private key that signs the tombstone, see `keys new`.")
 ]
 PENDING = "the index is in use by a process that has not made it again yet: run this again, or end that process"
 
@@ -135,6 +135,6 @@ def _companion(escalated_from: str | None) -> str:
 def _key(path: Path | None) -> "Ed25519PrivateKey | None":
     if path is None:
         return None
-    from moe_core.log.signatures import load_signing_key
+    from moe_core.log.signature import load_private_key
 
-    return load_signing_key(path)
+    return load_private_key(path)

@@ -1,4 +1,4 @@
-"""`index`, `verify`, `query`: the routing log."""
+"""`index`, `query`: the routing log."""
 
 from typing import Annotated
 
@@ -27,20 +27,6 @@ def index(
         errors = [str(what) for what in queries.problems(opened)["what"]]
     emit({**totals, "errors": errors}, [*(f"{k}: {v:,}" for k, v in totals.items()), *errors], as_json)
     if errors:
-        raise typer.Exit(1)
-
-
-def verify(store: StoreOption = DEFAULT_STORE, as_json: JsonFlag = False) -> None:
-    """Check every hash chain, file and row count of a store."""
-    from moe_core.log.verify import verify_store
-
-    report = verify_store(store)
-    document = {"ok": report.ok, "segments": report.segments, "decisions": report.decisions,
-                "errors": list(report.errors), "notes": list(report.notes)}  # fmt: skip
-    verdict = "intact" if report.ok else "DAMAGED OR ALTERED"
-    summary = f"{verdict}: {report.segments:,} segments, {report.decisions:,} decisions"
-    emit(document, [summary, *report.errors, *report.notes], as_json)
-    if not report.ok:
         raise typer.Exit(1)
 
 

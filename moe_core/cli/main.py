@@ -18,6 +18,7 @@ from moe_core.cli import (
     serve_verb,
     training_verbs,
     upcycle_verb,
+    verify_verb,
 )
 from moe_core.cli.output import note
 from moe_core.errors import RouteLensError
@@ -38,7 +39,7 @@ app.command("calibrate")(training_verbs.calibrate)
 app.command("upcycle")(upcycle_verb.upcycle)
 app.command("evaluate")(evaluation_verb.evaluate)
 app.command("index")(log_verbs.index)
-app.command("verify")(log_verbs.verify)
+app.command("verify")(verify_verb.verify)
 app.command("query")(log_verbs.query)
 app.command("redact")(lifecycle_verbs.redact)
 app.command("retain")(lifecycle_verbs.retain)
@@ -46,6 +47,7 @@ app.command("export")(lifecycle_verbs.export)
 app.command("doctor")(lifecycle_verbs.doctor)
 app.command("migrate")(lifecycle_verbs.migrate)
 app.add_typer(training_verbs.head_app, name="head")
+app.add_typer(verify_verb.keys_app, name="keys")
 app.add_typer(data_verbs.data_app, name="data")
 app.add_typer(bench_verb.bench_app, name="bench")
 

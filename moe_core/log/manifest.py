@@ -3,8 +3,8 @@
 A line is a JSON object that ends in `"hash": "<sha256 of the line up to there>"`; its `prev` is the `hash` of the
 line before, and that of the first line is derived from store.json and the writer's id, so that a manifest cannot be
 moved to another store or writer. An edited, lost or reordered line breaks the chain. What a chain cannot show, the
-loss of its tail, the file `<writer>.head` shows as long as nobody changes both: it repeats the last number and hash.
-Against somebody who does, only a head that was published elsewhere helps.
+loss of its tail, the file `<writer>.head` shows as long as nobody changes both (`heads.py`). Against somebody who
+does, only a head that was published elsewhere helps (`published_heads.py`).
 
 A last line without a line end was cut off by a crash. It was never acknowledged and is not read.
 
@@ -27,6 +27,7 @@ from typing import Any, Literal
 import numpy as np
 
 from moe_core.errors import LogError, ManifestError
+from moe_core.log.heads import head_bytes, head_path, head_problem, noted_head
 from moe_core.log.segments import fsync_dir, write_all, write_failure
 from moe_core.log.store import Store
 
@@ -49,7 +50,7 @@ class Entry:
 
 @dataclass(kw_only=True, slots=True)
 class Reading:
-    """What was read of a manifest from a given place on: whole lines, and why reading stopped before the end."""
+    """What was read of a manifest from a given place on: whole lines, and why they are not all or may not be."""
 
     entries: list[Entry] = field(default_factory=list)
     torn_bytes: int = 0  # length of a last line without line end
@@ -72,7 +73,18 @@ def start(store: Store, writer_id: str) -> Position:
 
 
 def read_manifest(path: Path, position: Position) -> Reading:
-    """Reads on from `position` and checks each line; a broken chain ends the reading with `error` set."""
+    """Reads on from `position` and checks each line; a broken chain ends the reading with `error` set. Where the chain
+    is whole but does not fit its head, `error` says so as well."""
+    head = noted_head(path)
+    reading = read_lines(path, position)
+    if reading.error is None:
+        hashes = [position.prev, *(entry.hash for entry in reading.entries)]
+        reading.error = head_problem(path, head, position.seq, hashes)
+    return reading
+
+
+def read_lines(path: Path, position: Position) -> Reading:
+    """As `read_manifest`, without a look at the head."""
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
@@ -103,19 +115,6 @@ def read_all(store: Store) -> Iterator[tuple[Path, Reading]]:
         yield path, read_manifest(path, start(store, path.stem))
 
 
-def head_path(manifest_path: Path) -> Path:
-    return manifest_path.with_suffix(".head")
-
-
-def read_head(manifest_path: Path) -> tuple[int, str]:
-    """(seq, hash) of the last line as its writer noted it. Raises OSError or ValueError where there is none."""
-    raw = head_path(manifest_path).read_bytes()
-    seq, digest = raw.decode("ascii").split()
-    if raw != _head_bytes(int(seq), digest):
-        raise ValueError("not in the form in which it was written")
-    return int(seq), digest
-
-
 class ManifestWriter:
     """Appends lines to a manifest of its own; while it is open, a lock on the file tells that its writer lives."""
 
@@ -126,7 +125,7 @@ class ManifestWriter:
         self._file = self._head = -1
         try:
             self._file = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o644)
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._file, fcntl.LOCK_EX)  # free, but for the instant in which `is_alive` tries it
             self._head = os.open(head_path(self.path), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
             self._note_head(-1, self._position.prev)  # takes its space on the disk now
             fsync_dir(store.manifest_dir)
@@ -166,7 +165,7 @@ class ManifestWriter:
             os.ftruncate(self._file, self._position.offset)
 
     def _note_head(self, seq: int, digest: str) -> None:
-        os.pwrite(self._head, _head_bytes(seq, digest), 0)
+        os.pwrite(self._head, head_bytes(seq, digest), 0)
 
 
 def is_alive(manifest_path: Path) -> bool:
@@ -182,10 +181,6 @@ def is_alive(manifest_path: Path) -> bool:
         return True
     finally:
         os.close(descriptor)
-
-
-def _head_bytes(seq: int, digest: str) -> bytes:
-    return f"{seq:+020d} {digest}\n".encode("ascii")
 
 
 def _render(position: Position, kind: Kind, at: datetime, fields: Mapping[str, Any]) -> bytes:

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from moe_core.errors import LogError, ManifestError, SchemaVersionError
-from moe_core.log.manifest import head_path, is_alive, read_head, read_manifest, start
+from moe_core.log.heads import head_bytes, head_path
+from moe_core.log.manifest import is_alive, read_lines, start
 from moe_core.log.removal import alone
 from moe_core.log.segments import write_durable
 from moe_core.log.store import SCHEMA_VERSION, Store, open_unmigrated, sealed
@@ -39,13 +40,12 @@ def heads_of_manifests(store: Store) -> None:
     for path in store.manifest_paths():
         if head_path(path).exists():
             continue
-        reading = read_manifest(path, start(store, path.stem))
+        reading = read_lines(path, start(store, path.stem))
         if reading.error is not None:
             raise ManifestError(f"manifest/{reading.error}; restore it from a copy, then migrate again.")
         if reading.entries:
             last = reading.entries[-1]
-            write_durable(head_path(path), f"{last.seq:+020d} {last.hash}\n".encode("ascii"))
-            read_head(path)
+            write_durable(head_path(path), head_bytes(last.seq, last.hash))
 
 
 STEPS: Mapping[int, Step] = {0: heads_of_manifests}  # by the version that they start from

@@ -29,8 +29,8 @@ from moe_core.log.index_renewal import WAIT_SECONDS, IndexState, renew_index
 from moe_core.log.manifest import ManifestWriter
 from moe_core.log.removal import alone, find_orphans, remove, remove_superseded, sweep
 from moe_core.log.request_encoding import PERSONAL_COLUMNS, REQUEST_SCHEMA
-from moe_core.log.signatures import signed
 from moe_core.log.store import SCHEMA_VERSION, Store, open_store, requests_path, tokens_path
+from moe_core.log.tombstone_signature import signed
 from moe_core.log.tombstones import BatchChange, ErasedRequest, Tombstone, rewrite_id
 
 ERASED = (*PERSONAL_COLUMNS, "tokens")

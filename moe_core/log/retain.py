@@ -18,8 +18,8 @@ from moe_core.log.entries import BatchEntry
 from moe_core.log.index_renewal import WAIT_SECONDS, IndexState, renew_index
 from moe_core.log.manifest import ManifestWriter, is_alive
 from moe_core.log.removal import alone, find_orphans, remove, remove_superseded, sweep
-from moe_core.log.signatures import signed
 from moe_core.log.store import Store, open_store, run_folder
+from moe_core.log.tombstone_signature import signed
 from moe_core.log.tombstones import BatchChange, Tombstone
 
 

@@ -2,8 +2,8 @@
 
 from moe_core.log.catalog import Catalog
 from moe_core.log.manifest import Entry
-from moe_core.log.signatures import signer
 from moe_core.log.store import Store
+from moe_core.log.tombstone_signature import signer
 from moe_core.log.tombstones import Tombstone
 
 

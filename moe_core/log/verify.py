@@ -4,16 +4,22 @@ An error is a difference between what a manifest lists and what is there. A note
 a torn last line, a file that no manifest lists. The index is a cache and not looked at.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from moe_core.errors import SchemaVersionError, SegmentError, StoreNotFoundError
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from moe_core.errors import ManifestError, SchemaVersionError, SegmentError, StoreNotFoundError
 from moe_core.log import encoding, merkle, segments
 from moe_core.log.catalog import Catalog, file_problem, read_catalog, were_removed_since
 from moe_core.log.entries import ROLES, BatchEntry
-from moe_core.log.manifest import head_path, read_head
+from moe_core.log.heads import noted_head
+from moe_core.log.manifest import is_alive
+from moe_core.log.published_heads import check_published, find_published, read_published
 from moe_core.log.store import Store, open_store
 from moe_core.log.tombstone_report import finish, tombstone_problems
+from moe_core.log.tombstones import is_rewrite
 
 _NOT_DATA = ("index.duckdb", "index.lock", "schema.json")
 
@@ -27,10 +33,16 @@ class VerifyReport:
     decisions: int
     errors: tuple[str, ...]
     notes: tuple[str, ...]
+    compared: int = 0  # published heads that were compared with
 
 
-def verify_store(store_dir: Path | str) -> VerifyReport:
-    """Checks everything. Raises only where there is nothing to check: StoreNotFoundError, SchemaVersionError."""
+def verify_store(
+    store_dir: Path | str, against: Sequence[Path] = (), public_key: Ed25519PublicKey | None = None
+) -> VerifyReport:
+    """Checks everything; given files or folders of published heads, also that what they name is still there (given a
+    public key, that its other half signed them). Raises only where there is nothing to check: StoreNotFoundError,
+    SchemaVersionError, InputError for published heads that cannot be read."""
+    published_paths = find_published(against)
     try:
         store = open_store(store_dir)
     except (StoreNotFoundError, SchemaVersionError):
@@ -39,10 +51,10 @@ def verify_store(store_dir: Path | str) -> VerifyReport:
         raise
     except Exception as error:
         return _report([str(error)], [], 0, 0)
-    heads, notes = _read_heads(store)
+    living = {path.stem for path in store.manifest_paths() if is_alive(path)}
     catalog = read_catalog(store)
-    errors = list(catalog.errors)
-    errors += _check_heads(store, catalog, heads, notes)
+    errors, notes = list(catalog.errors), _lagging(catalog)
+    errors += _check_heads(store)
     n_segments = n_decisions = 0
     for batch in catalog.batches.values():
         problems = _check_batch(store, batch)
@@ -51,57 +63,46 @@ def verify_store(store_dir: Path | str) -> VerifyReport:
             n_segments += 1
             n_decisions += batch.files["decisions"].rows
     errors += _check_totals(catalog)
-    errors += _check_unlisted(store, catalog, notes)
+    errors += _check_unlisted(store, catalog, living, notes)
     if errors and were_removed_since(store, catalog):
-        return verify_store(store_dir)
+        return verify_store(store_dir, against, public_key)
     errors += tombstone_problems(store, catalog, notes)
-    return _report(errors, notes, n_segments, n_decisions)
+    errors += _check_against(store, catalog, published_paths, public_key)
+    return _report(errors, notes, n_segments, n_decisions, len(published_paths))
 
 
-def _report(errors: list[str], notes: list[str], n_segments: int, n_decisions: int) -> VerifyReport:
+def _report(errors: list[str], notes: list[str], n_segments: int, n_decisions: int, compared: int = 0) -> VerifyReport:
     return VerifyReport(
-        ok=not errors, segments=n_segments, decisions=n_decisions, errors=tuple(errors), notes=tuple(notes)
+        ok=not errors,
+        segments=n_segments,
+        decisions=n_decisions,
+        errors=tuple(errors),
+        notes=tuple(notes),
+        compared=compared,
     )
 
 
-def _read_heads(store: Store) -> tuple[dict[str, tuple[int, str] | str], list[str]]:
-    """The heads, read before the manifests: a writer that goes on meanwhile is then ahead of them, not behind."""
-    heads: dict[str, tuple[int, str] | str] = {}
-    for path in sorted(store.manifest_dir.glob("*.head")):
-        try:
-            heads[path.stem] = read_head(path.with_suffix(".jsonl"))
-        except (OSError, ValueError) as error:
-            heads[path.stem] = f"manifest/{path.name} is damaged: {error}."
-    return heads, []
-
-
-def _check_heads(
-    store: Store, catalog: Catalog, heads: dict[str, tuple[int, str] | str], notes: list[str]
-) -> list[str]:
-    """Each manifest reaches at least as far as its head says, and each head has its manifest."""
-    errors = []
+def _lagging(catalog: Catalog) -> list[str]:
+    """What a killed writer leaves at the end of its manifest."""
+    notes = []
     for path, reading in catalog.readings.items():
-        head, n_lines = heads.pop(path.stem, None), len(reading.entries)
-        if reading.torn_bytes and reading.error is None:
+        if reading.error is not None:
+            continue
+        if reading.torn_bytes:
             notes.append(f"manifest/{path.name} ends in a line that was cut off in writing; it never counted.")
-        if head is None:
-            if n_lines > 1 and not head_path(path).exists():
-                errors.append(f"manifest/{head_path(path).name} is missing.")
-        elif isinstance(head, str):
-            if n_lines or head_path(path).stat().st_size:  # else its writer was killed while it made the two files
-                errors.append(head)
-        elif reading.error is None:
-            seq, digest = head
-            if seq >= n_lines:
-                errors.append(f"manifest/{path.name} has {n_lines} lines, its head says {seq + 1}: its end is missing.")
-            elif seq >= 0 and reading.entries[seq].hash != digest:
-                errors.append(f"manifest/{path.name} line {seq + 1} is not the one that its head names.")
-            elif seq < n_lines - 1:
-                notes.append(
-                    f"manifest/{path.name} is {n_lines - 1 - seq} lines ahead of its head: its writer was killed."
-                )
-    errors += [f"manifest/{writer_id}.jsonl is missing, its head is there." for writer_id in sorted(heads)]
-    return errors
+        head, last = noted_head(path), len(reading.entries) - 1
+        if isinstance(head, tuple) and head[0] < last:
+            notes.append(f"manifest/{path.name} is {last - head[0]} lines ahead of its head: its writer was killed.")
+    return notes
+
+
+def _check_heads(store: Store) -> list[str]:
+    """Each head has its manifest; that each manifest fits its head was checked when it was read."""
+    return [
+        f"manifest/{path.stem}.jsonl is missing, its head is there."
+        for path in sorted(store.manifest_dir.glob("*.head"))
+        if not path.with_suffix(".jsonl").exists()
+    ]
 
 
 def _check_batch(store: Store, batch: BatchEntry) -> list[str]:
@@ -136,8 +137,21 @@ def _check_totals(catalog: Catalog) -> list[str]:
     return errors
 
 
-def _check_unlisted(store: Store, catalog: Catalog, notes: list[str]) -> list[str]:
-    """Files that no manifest lists: notes, unless their writer has no manifest at all."""
+def _check_against(
+    store: Store, catalog: Catalog, paths: Sequence[Path], public_key: Ed25519PublicKey | None
+) -> list[str]:
+    """What was published is still there."""
+    errors = []
+    for path in paths:
+        try:
+            errors += check_published(store, catalog, read_published(path, public_key))
+        except ManifestError as error:
+            errors.append(str(error))
+    return errors
+
+
+def _check_unlisted(store: Store, catalog: Catalog, living: set[str], notes: list[str]) -> list[str]:
+    """Files that no manifest lists: notes where a crash explains them."""
     listed = {file.path for file in catalog.files()}
     errors = []
     for path in sorted(store.path.rglob("*")):
@@ -149,9 +163,23 @@ def _check_unlisted(store: Store, catalog: Catalog, notes: list[str]) -> list[st
         if name in catalog.removals.moves:
             notes.append(f"{name} was removed by a tombstone but is still there: {finish(catalog, name)}.")
             continue
-        writer_id = path.name.split(".")[0].rsplit("-", 1)[0]
-        if path.suffix == ".parquet" and not (store.manifest_dir / f"{writer_id}.jsonl").exists():
+        batch_id = path.name.split(".")[0]
+        writer_id = batch_id.rpartition("-")[0]
+        manifest = store.manifest_dir / f"{writer_id}.jsonl"
+        if path.suffix == ".parquet" and not manifest.exists():
             errors.append(f"{name} was written by {writer_id}, whose manifest is missing.")
+        elif path.suffix == ".parquet" and writer_id not in living and _is_beyond_a_crash(catalog, manifest, batch_id):
+            errors.append(f"{name} is in no manifest, and no crash leaves it: manifest/{manifest.name} was cut.")
         else:
             notes.append(f"{name} is in no manifest (an orphan); it does not count.")
     return errors
+
+
+def _is_beyond_a_crash(catalog: Catalog, manifest: Path, batch_id: str) -> bool:
+    """Whether an unlisted batch cannot be the one that its writer was writing when it was killed: that is the one after
+    the last that it listed."""
+    reading = catalog.readings.get(manifest)
+    if reading is None or reading.error is not None or is_rewrite(f"{batch_id}."):
+        return False  # it has begun meanwhile; its lines end in an error, which is reported; a redaction was killed
+    listed = [entry.fields.get("batch_id") for entry in reading.entries if entry.kind == "batch"]
+    return batch_id not in listed and batch_id != f"{manifest.stem}-{len(listed):06d}"

@@ -10,6 +10,9 @@ from moe_core.model.encoder import PackedTexts
 from moe_core.model.router import Routing
 from moe_core.records import DecisionFlag, RoutingBatch
 
+BEHIND = 1024.0  # larger than any margin
+TIE = 2.0**-40  # smaller than any difference of margins that is stored, large enough for float64 beside a margin
+
 
 def decisions_of(texts: PackedTexts, routings: Sequence[Routing], request_index_B: Sequence[int]) -> RoutingBatch:
     """One record for every expert that ran, plus one for the best that did not, per token and layer.
@@ -18,45 +21,71 @@ def decisions_of(texts: PackedTexts, routings: Sequence[Routing], request_index_
     Rank counts by margin: 0 is the expert furthest above its threshold. A lost expert counts among those that did not
     run, with the margin it had: above 0 if it would have run.
     """
-    logits_LTE = torch.stack([r.logits_TE for r in routings]).numpy()
-    margins_LTE = torch.stack([r.margins_TE for r in routings]).numpy()
-    gates_LTE = torch.stack([r.gates_TE for r in routings]).numpy()
-    floor_LT = torch.stack([r.floor_T for r in routings]).numpy()
     token_T, request_T, position_T = _caller_order(texts, request_index_B)
-    n_experts = gates_LTE.shape[2]
-    # (T, L, E): sorted by token, then layer, then margin; experts that ran come first.
-    ran_TLE = (gates_LTE > 0).transpose(1, 0, 2)[token_T]
-    margins_TLE = margins_LTE.transpose(1, 0, 2)[token_T]
-    order_TLE = np.lexsort((-margins_TLE, ~ran_TLE), axis=2)
-    kept_TL = np.minimum(ran_TLE.sum(axis=2) + 1, n_experts)
-    keep_TLE = np.arange(n_experts) < kept_TL[:, :, None]
-    row_N, layer_N, rank_N = np.nonzero(keep_TLE)
-    expert_N = order_TLE[row_N, layer_N, rank_N]
-    packed_N = token_T[row_N]
-    logit_N = logits_LTE[layer_N, packed_N, expert_N]
-    shifted_LTE = np.exp(logits_LTE - logits_LTE.max(axis=2, keepdims=True))
-    sum_LT = shifted_LTE.sum(axis=2)
-    selected_N = ran_TLE[row_N, layer_N, expert_N]
-    floor_N = selected_N & (rank_N == 0) & floor_LT[layer_N, packed_N]
-    flags_N = np.where(floor_N, int(DecisionFlag.FLOOR), 0)
-    for layer, routing in enumerate(routings):
-        if routing.failover_TE is not None:
-            at = np.flatnonzero(layer_N == layer)
-            stands_in = routing.failover_TE.numpy()[packed_N[at], expert_N[at]]
-            flags_N[at[stands_in]] |= int(DecisionFlag.FAILOVER)
+    order_T = torch.from_numpy(token_T)
+
+    def by_token(parts: Sequence[torch.Tensor]) -> torch.Tensor:
+        return torch.stack(list(parts), dim=1).index_select(0, order_T)
+
+    logits = by_token([r.logits_TE for r in routings])
+    logits_TLE, prob_TLE = logits.numpy(), torch.softmax(logits, dim=2).numpy()
+    margins_TLE = by_token([r.margins_TE for r in routings]).numpy()
+    gates_TLE = by_token([r.gates_TE for r in routings]).numpy()
+    n_tokens, n_layers, n_experts = gates_TLE.shape
+    # One sort of numbers that are never equal: experts that ran first, then by margin, then by number.
+    ran_TLE = gates_TLE > 0
+    key_TLE = (~ran_TLE).astype(np.float64)
+    key_TLE *= BEHIND
+    key_TLE -= margins_TLE
+    key_TLE += TIE * np.arange(n_experts)
+    order_TLE = np.argsort(key_TLE, axis=2)
+    kept_TL = np.minimum(np.count_nonzero(ran_TLE, axis=2) + 1, n_experts).ravel()
+    row_N = np.repeat(np.arange(n_tokens * n_layers), kept_TL)
+    rank_N = np.arange(len(row_N)) - (np.cumsum(kept_TL) - kept_TL)[row_N]
+    expert_N = order_TLE.ravel().take(row_N * n_experts + rank_N)
+    at_N, token_N = row_N * n_experts + expert_N, row_N // n_layers
+    selected_N = ran_TLE.ravel().take(at_N)
     return RoutingBatch(
-        request_index_N=request_T[row_N].astype(np.uint32),
-        position_N=position_T[row_N].astype(np.uint32),
-        layer_N=layer_N.astype(np.uint16),
+        request_index_N=request_T.astype(np.uint32).take(token_N),
+        position_N=position_T.astype(np.uint32).take(token_N),
+        layer_N=(row_N - token_N * n_layers).astype(np.uint16),
         expert_id_N=expert_N.astype(np.uint16),
         rank_N=rank_N.astype(np.uint16),
         selected_N=selected_N,
-        logit_N=logit_N.astype(np.float32),
-        prob_N=(shifted_LTE[layer_N, packed_N, expert_N] / sum_LT[layer_N, packed_N]).astype(np.float32),
-        gate_weight_N=gates_LTE[layer_N, packed_N, expert_N].astype(np.float32),
-        margin_N=margins_LTE[layer_N, packed_N, expert_N].astype(np.float32),
-        flags_N=flags_N.astype(np.uint8),
+        logit_N=logits_TLE.ravel().take(at_N),
+        prob_N=prob_TLE.ravel().take(at_N),
+        gate_weight_N=gates_TLE.ravel().take(at_N),
+        margin_N=margins_TLE.ravel().take(at_N),
+        flags_N=_flags(routings, token_T, row_N, rank_N, expert_N, selected_N),
     )
+
+
+def _flags(
+    routings: Sequence[Routing], token_T: NDArray[np.int64], row_N: NDArray[np.int64], rank_N: NDArray[np.int64],
+    expert_N: NDArray[np.int64], selected_N: NDArray[np.bool_],
+) -> NDArray[np.uint8]:  # fmt: skip
+    """DecisionFlag bits; row_N counts (token, layer) in the caller's order."""
+    flags_N = np.zeros(len(row_N), np.uint8)
+    layer_N, packed_N = row_N % len(routings), token_T[row_N // len(routings)]
+    for layer, routing in enumerate(routings):
+        if bool(routing.floor_T.any()):
+            at = np.flatnonzero((layer_N == layer) & selected_N & (rank_N == 0))
+            flags_N[at[routing.floor_T.numpy()[packed_N[at]]]] |= int(DecisionFlag.FLOOR)
+        if routing.failover_TE is not None:
+            at = np.flatnonzero(layer_N == layer)
+            flags_N[at[routing.failover_TE.numpy()[packed_N[at], expert_N[at]]]] |= int(DecisionFlag.FAILOVER)
+    return flags_N
+
+
+def counted(texts: PackedTexts, routings: Sequence[Routing]) -> list[int]:
+    """How many decisions `decisions_of` would make of each text, in the caller's order, without making them."""
+    n_experts = routings[0].gates_TE.shape[1]
+    per_token_T = sum(((r.gates_TE > 0).sum(dim=1) + 1).clamp(max=n_experts) for r in routings)
+    assert isinstance(per_token_T, torch.Tensor)
+    counted_B = [0] * len(texts.order_B)
+    for place, part in zip(texts.order_B, torch.split(per_token_T, list(texts.lengths_B)), strict=True):
+        counted_B[place] = int(part.sum())
+    return counted_B
 
 
 def _caller_order(

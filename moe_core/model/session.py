@@ -19,7 +19,7 @@ from moe_core.model.calibration import check_budget, layer_thresholds
 from moe_core.model.encoder import PackedTexts, pack, pool
 from moe_core.model.lost_experts import available_LE, expert_name
 from moe_core.model.policy import check_thresholds
-from moe_core.model.recording import decisions_of
+from moe_core.model.recording import counted, decisions_of
 from moe_core.model.requests import Answer, ReadyRequest, Setting, TextRequest, Trace
 from moe_core.model.router import MODES, Routing, decide_at, decide_top_k
 from moe_core.model.tokens import TokenizedText
@@ -157,11 +157,7 @@ class Session:
             labels, scores, leads = self.head.answer(embeddings_BD) if self.head else ([], [], [])
         latency_ms = 1000 * (time.perf_counter() - started)
         executed_B = executed_per_text(packed, routings)
-        decisions = decisions_of(packed, routings, range(len(ready))) if routings else None
-        rows_B = (
-            np.bincount(decisions.request_index_N, minlength=len(ready)) if decisions is not None
-            else np.zeros(len(ready), dtype=np.int64)
-        )  # fmt: skip
+        rows_B = counted(packed, routings) if routings else [0] * len(ready)
         answers = []
         for i, each in enumerate(ready):
             n_tokens = len(each.tokens.ids)
@@ -178,14 +174,15 @@ class Session:
                     flops=full if dense else costs.routed_flops(sizes, n_tokens, executed_B[i]),
                     flops_dense=full,
                     latency_ms=latency_ms + each.tokenize_ms,
-                    n_decisions=int(rows_B[i]),
+                    n_decisions=rows_B[i],
                     embedding_D=embeddings_BD[i].numpy(),
                     trace=_trace(packed, routings, i, each.tokens) if self.setting.keep_traces and routings else None,
                 )
             )
         if self.sink is not None:
             records = [self._record(each, answer, begun_at) for each, answer in zip(ready, answers, strict=True)]
-            self.sink.append(records, decisions if decisions is not None else RoutingBatch.empty())
+            decisions = decisions_of(packed, routings, range(len(ready))) if routings else RoutingBatch.empty()
+            self.sink.append(records, decisions)
         return answers
 
     def _record(self, each: ReadyRequest, answer: Answer, begun_at: datetime) -> RequestRecord:

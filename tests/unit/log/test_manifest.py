@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from moe_core.errors import LogError, ManifestError
-from moe_core.log.manifest import ManifestWriter, Position, head_path, is_alive, read_head, read_manifest, start
+from moe_core.log.heads import head_bytes, head_path, read_head
+from moe_core.log.manifest import ManifestWriter, Position, is_alive, read_manifest, start
 from moe_core.log.store import Store, create_store
 
 
@@ -56,6 +57,7 @@ def test_a_torn_last_line_is_not_read(store: Store, kept: int) -> None:
     path = write_events(store, 3)
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(lines[:2]) + lines[2][:kept])
+    head_path(path).write_bytes(head_bytes(1, lines[1][-67:-3].decode()))
     reading = read(store, path)
     assert len(reading.entries) == 2
     assert reading.error is None
@@ -168,6 +170,50 @@ def test_a_writer_is_seen_to_be_alive(store: Store) -> None:
     writer.close()
     assert not is_alive(writer.path)
     assert not is_alive(store.manifest_dir / "nobody.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        pytest.param(lambda path: path.write_bytes(head_bytes(4, "0" * 64)), "its end is missing", id="ahead"),
+        pytest.param(lambda path: path.write_bytes(head_bytes(1, "0" * 64)), "not the one", id="another line"),
+        pytest.param(lambda path: path.write_bytes(head_bytes(-1, "0" * 64)), "not the one", id="another store"),
+        pytest.param(lambda path: path.write_bytes(head_bytes(-3, "0" * 64)), "is damaged", id="no number"),
+        pytest.param(lambda path: path.write_bytes(b""), "is missing", id="empty"),
+        pytest.param(lambda path: path.unlink(), "is missing", id="absent"),
+        pytest.param(lambda path: path.write_bytes(b"\xff"), "is damaged", id="no text"),
+    ],
+)
+def test_whoever_reads_learns_that_the_end_may_be_missing(
+    store: Store, damage: Callable[[Path], object], reason: str
+) -> None:
+    """Reading compares the lines with the head: every line is returned, and the doubt with them."""
+    path = write_events(store, 3)
+    damage(head_path(path))
+    reading = read(store, path)
+    assert len(reading.entries) == 3
+    assert reason in (reading.error or "")
+
+
+def test_a_head_that_lags_is_no_error(store: Store) -> None:
+    """A writer killed between the line and the head leaves the head one behind; before the first line it is at -1."""
+    path = write_events(store, 3)
+    entries = read(store, path).entries
+    for seq, digest in ((1, entries[1].hash), (-1, start(store, path.stem).prev)):
+        head_path(path).write_bytes(head_bytes(seq, digest))
+        assert read(store, path).error is None
+        position = Position(offset=entries[1].end, seq=2, prev=entries[1].hash)
+        assert read_manifest(path, position).error is None
+
+
+def test_a_writer_that_was_killed_while_it_began_is_no_error(store: Store) -> None:
+    """An empty manifest with no head or an empty one: nothing was ever acknowledged."""
+    path = write_events(store, 0)
+    for prepare in (lambda: None, lambda: head_path(path).write_bytes(b""), head_path(path).unlink):
+        prepare()
+        assert read(store, path).error is None
+    head_path(path).write_bytes(b"x")
+    assert "is damaged" in (read(store, path).error or "")
 
 
 def test_a_head_in_another_form_is_refused(store: Store) -> None:

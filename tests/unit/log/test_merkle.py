@@ -1,11 +1,14 @@
 """The Merkle root over tokens."""
 
+from functools import reduce
 from hashlib import sha256
 
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 
 from moe_core.log.encoding import ROW_DTYPE, Decisions, quantise
-from moe_core.log.merkle import leaf_hashes, merkle_root
+from moe_core.log.merkle import Sibling, hash_leaves, leaf_hashes, merkle_path, merkle_root, token_starts
 from tests.unit.log.build import plain_batch
 
 A, B, C = (sha256(name).digest() for name in (b"a", b"b", b"c"))
@@ -13,6 +16,11 @@ A, B, C = (sha256(name).digest() for name in (b"a", b"b", b"c"))
 
 def node(left: bytes, right: bytes) -> bytes:
     return sha256(b"\x01" + left + right).digest()
+
+
+def step(at: bytes, sibling: Sibling) -> bytes:
+    other = bytes.fromhex(sibling[1])
+    return node(other, at) if sibling[0] == "left" else node(at, other)
 
 
 def test_roots_by_hand() -> None:
@@ -50,3 +58,30 @@ def test_every_bit_of_a_row_counts() -> None:
         flipped = bytearray(data)
         flipped[bit // 8] ^= 1 << bit % 8
         assert merkle_root(leaf_hashes(Decisions(np.frombuffer(bytes(flipped), ROW_DTYPE)))) != root
+
+
+@given(st.integers(1, 70), st.data())
+def test_a_path_leads_from_its_leaf_to_the_root_and_from_no_other(n: int, data: st.DataObject) -> None:
+    """For trees of 1 to 70 leaves: folding a leaf with its path gives the root, folding another leaf does not; no two
+    leaves of a tree have the same sides on their way."""
+    leaves = hash_leaves(bytes([i]) for i in range(n))
+    path = merkle_path(leaves, data.draw(st.integers(0, n - 1)))
+    ends = [reduce(step, path, leaf).hex() for leaf in leaves]
+    assert ends.count(merkle_root(leaves)) == 1
+    assert merkle_path(leaves, ends.index(merkle_root(leaves))) == path
+    sides = {tuple(side for side, _ in merkle_path(leaves, i)) for i in range(n)}
+    assert len(sides) == n
+
+
+def test_a_path_by_hand() -> None:
+    """Of three leaves, the first has the second and then the third to its right, the third only a pair to its left."""
+    assert merkle_path([A, B, C], 0) == [("right", B.hex()), ("right", C.hex())]
+    assert merkle_path([A, B, C], 1) == [("left", A.hex()), ("right", C.hex())]
+    assert merkle_path([A, B, C], 2) == [("left", node(A, B).hex())]
+    assert merkle_path([A], 0) == []
+
+
+def test_tokens_are_found_where_they_begin() -> None:
+    """2 tokens and 1 token of 4 rows each begin at 0, 4, 8 and end at 12; without rows there is no token."""
+    assert token_starts(quantise(plain_batch([2, 1]), 0)) == [0, 4, 8, 12]
+    assert token_starts(quantise(plain_batch([]), 0)) == [0]

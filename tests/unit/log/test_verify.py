@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from moe_core.errors import LogError
+from moe_core.log.heads import head_bytes
+from moe_core.log.manifest import ManifestWriter
+from moe_core.log.store import create_store
 from moe_core.log.verify import VerifyReport, verify_store
 from tests.unit.log.build import data_files, fill_store
 
@@ -78,9 +81,10 @@ def test_every_removed_file_is_reported(store_dir: Path) -> None:
     assert verify_store(store_dir).ok
 
 
-def test_swapped_segments_are_reported(store_dir: Path) -> None:
+@pytest.mark.parametrize("pattern", ["segments/**/*.parquet", "requests/**/*.requests.*", "requests/**/*.tokens.*"])
+def test_swapped_files_of_two_batches_are_reported(store_dir: Path, pattern: str) -> None:
     """Two sound files with each other's names are two errors."""
-    first, second, _ = sorted((store_dir / "segments").rglob("*.parquet"))
+    first, second, _ = sorted(store_dir.glob(pattern))
     data = first.read_bytes()
     first.write_bytes(second.read_bytes())
     second.write_bytes(data)
@@ -126,6 +130,71 @@ def rehash(path: Path, change: Callable[[list[dict]], None]) -> None:
     path.with_suffix(".head").write_text(f"{len(lines) - 1:+020d} {prev}\n")
 
 
+def hashed_again(line: bytes, old: bytes, new: bytes) -> bytes:
+    """A line with an edit and its own hash made anew."""
+    body = line.rpartition(b', "hash": "')[0].replace(old, new)
+    return body + f', "hash": "{sha256(body).hexdigest()}"}}\n'.encode()
+
+
+@pytest.mark.parametrize(
+    ("number", "sentence"),
+    [
+        pytest.param(1, "line 3 is not what its writer wrote: it does not continue", id="in the middle"),
+        pytest.param(4, "line 5 is not the one that its head names", id="the last"),
+    ],
+)
+def test_a_line_edited_and_hashed_again_breaks_the_chain_after_it(store_dir: Path, number: int, sentence: str) -> None:
+    """The next line, or the head after the last one, holds the hash that it had."""
+    path = manifest(store_dir)
+    lines = path.read_bytes().splitlines(keepends=True)
+    lines[number] = hashed_again(lines[number], b'"at": "2', b'"at": "1')
+    path.write_bytes(b"".join(lines))
+    assert any(sentence in error for error in verify_store(store_dir).errors)
+
+
+def test_lines_of_another_store_or_writer_do_not_fit(store_dir: Path, tmp_path: Path) -> None:
+    """A whole manifest with its head from another store, one line of it, and a manifest under another name."""
+    fill_store(tmp_path / "other")
+    path, foreign = manifest(store_dir), manifest(tmp_path / "other")
+    sound, lines = path.read_bytes(), foreign.read_bytes().splitlines(keepends=True)
+    path.write_bytes(sound + lines[1])
+    assert any("it is not number 5 in its chain" in error for error in verify_store(store_dir).errors)
+    path.write_bytes(foreign.read_bytes())
+    assert any("a line, or store.json, was replaced" in error for error in verify_store(store_dir).errors)
+    path.write_bytes(sound)
+    for suffix in (".jsonl", ".head"):
+        path.with_suffix(suffix).rename(path.with_name("20200101T000000-1-00000000" + suffix))
+    assert any("a line, or store.json, was replaced" in error for error in verify_store(store_dir).errors)
+
+
+@pytest.mark.parametrize(("kept", "n_errors"), [(4, 0), (3, 0), (2, 1), (1, 2), (0, 2)])
+def test_a_chain_cut_together_with_its_head_leaves_too_many_files(store_dir: Path, kept: int, n_errors: int) -> None:
+    """Of 3 batches, those after the cut are in no manifest. A killed writer leaves one at most, the one after the last
+    that it listed: a second one is an error. A cut that leaves one or none can only be seen with a published head."""
+    path = manifest(store_dir)
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:kept]))
+    last = json.loads(lines[kept - 1])["hash"] if kept else json.loads(lines[0])["prev"]
+    path.with_suffix(".head").write_bytes(head_bytes(kept - 1, last))
+    report = verify_store(store_dir)
+    errors = [error for error in report.errors if "no crash leaves it" in error]
+    assert len(errors) == 3 * n_errors
+    assert report.ok == (n_errors == 0)
+    assert len(report.notes) == (3 if kept < 4 else 0)
+
+
+def test_what_a_living_writer_has_not_listed_yet_is_a_note(tmp_path: Path) -> None:
+    """While it writes it may be any number of batches ahead of what was read a moment ago."""
+    store = create_store(tmp_path / "s")
+    writer = ManifestWriter(store)
+    orphan = store.path / "segments" / "run=r" / f"{writer.writer_id}-000005.parquet"
+    orphan.parent.mkdir()
+    orphan.write_bytes(b"")
+    assert verify_store(store.path).ok
+    writer.close()
+    assert not verify_store(store.path).ok
+
+
 def test_a_forged_chain_must_still_fit_the_files(store_dir: Path) -> None:
     """Even with every hash made anew, counts, roots and totals that the files do not have are found."""
     for change, expected in (
@@ -158,7 +227,7 @@ def test_what_a_crash_leaves_is_a_note(store_dir: Path) -> None:
     path.write_bytes(b"".join(lines[:4]) + lines[4][:30])
     head.write_text(f"{2:+020d} {json.loads(lines[2])['hash']}\n")
     segment = next((store_dir / "segments").rglob("*.parquet"))
-    orphan = segment.with_name(segment.name.replace("00000", "00009"))
+    orphan = segment.with_name(f"{path.stem}-000003.parquet")
     orphan.write_bytes(segment.read_bytes())
     segment.with_name(segment.name + ".12345678.tmp").write_bytes(b"")
     report = verify_store(store_dir)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from moe_core.model.encoder import pack
-from moe_core.model.recording import decisions_of
+from moe_core.model.recording import counted, decisions_of
 from moe_core.model.router import Routing, decide
 from moe_core.records import DecisionFlag
 
@@ -57,3 +57,24 @@ def test_probabilities_are_the_softmax_of_the_logits_and_losers_have_no_gate_wei
     sparse = decisions_of(packed, [decide(logits, torch.full((4,), 0.8), 0.2)], [0])
     assert (sparse.gate_weight_N[~sparse.selected_N] == 0).all()
     assert (sparse.gate_weight_N[sparse.selected_N] > 0).all()
+
+
+def test_equal_margins_are_ranked_by_expert_number() -> None:
+    """All 16 scores are equal: those that ran and those that did not stand in order, the best loser is the first."""
+    packed, logits = pack([[1, 2]]), torch.zeros(2, 16)
+    everything = decisions_of(packed, [decide(logits, torch.full((16,), 0.5), 0.2)], [0])
+    assert everything.expert_id_N.tolist() == list(range(16)) * 2
+    left = torch.arange(16) >= 10
+    some = decisions_of(packed, [decide(logits, torch.full((16,), 0.5), 0.2, left)], [0])
+    assert some.expert_id_N.tolist() == [10, 11, 12, 13, 14, 15, 0] * 2
+
+
+def test_decisions_are_counted_without_being_made() -> None:
+    """For texts of any length, also where every expert ran and nobody was left to be the runner-up."""
+    texts = [[1, 2, 3, 4], [1], [1, 2]]
+    packed = pack(texts)
+    logits = torch.randn(7, 4, generator=torch.Generator().manual_seed(1))
+    for tau in (0.0, 0.5, 2.0):
+        routings = [decide(logits, torch.full((4,), tau), 0.2), decide(-logits, torch.full((4,), tau), 0.2)]
+        made = decisions_of(packed, routings, range(3)).request_index_N
+        assert counted(packed, routings) == np.bincount(made, minlength=3).tolist()
