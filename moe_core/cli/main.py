@@ -12,9 +12,11 @@ from moe_core.cli import (
     bench_verb,
     data_verbs,
     evaluation_verb,
+    import_verb,
     inference_verbs,
     lifecycle_verbs,
     log_verbs,
+    query_verb,
     serve_verb,
     training_verbs,
     upcycle_verb,
@@ -40,7 +42,7 @@ app.command("upcycle")(upcycle_verb.upcycle)
 app.command("evaluate")(evaluation_verb.evaluate)
 app.command("index")(log_verbs.index)
 app.command("verify")(verify_verb.verify)
-app.command("query")(log_verbs.query)
+app.command("query")(query_verb.query)
 app.command("redact")(lifecycle_verbs.redact)
 app.command("retain")(lifecycle_verbs.retain)
 app.command("export")(lifecycle_verbs.export)
@@ -50,6 +52,7 @@ app.add_typer(training_verbs.head_app, name="head")
 app.add_typer(verify_verb.keys_app, name="keys")
 app.add_typer(data_verbs.data_app, name="data")
 app.add_typer(bench_verb.bench_app, name="bench")
+app.add_typer(import_verb.import_app, name="import")
 
 
 def main() -> None:

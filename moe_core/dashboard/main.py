@@ -34,6 +34,7 @@ page = st.navigation(
             url_path="threshold_tuning",
         ),
         st.Page(PAGES / "audit_log.py", title=t("Audit log"), icon=":material/fact_check:", url_path="audit_log"),
+        st.Page(PAGES / "sql.py", title=t("SQL"), icon=":material/database_search:", url_path="sql"),
         # the default page's address is "/": without this one, a link to /overview would say "Page not found"
         st.Page(PAGES / "overview.py", title=t("Overview"), url_path="overview", visibility="hidden"),
     ],

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
 import pandas as pd
@@ -126,8 +126,10 @@ def question(ctx: PageContext, text: str, *, demo: bool = False) -> None:
                 st.markdown(ctx.t("Includes demo data"), width="content")
 
 
-def table(frame: pd.DataFrame, *, key: str, height: int | None = None, wide: Sequence[str] = ()) -> None:
-    """A plain table; cells are shown as text."""
+def table(
+    frame: pd.DataFrame, *, key: str, height: int | Literal["content"] | None = None, wide: Sequence[str] = ()
+) -> None:
+    """A plain table; cells are shown as text. Beyond ten rows it scrolls, unless its height is that of its content."""
     st.dataframe(
         frame,
         key=key,

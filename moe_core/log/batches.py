@@ -5,6 +5,8 @@ from contextlib import suppress
 from hashlib import sha256
 from typing import Any
 
+import pyarrow as pa
+
 from moe_core.errors import LogError
 from moe_core.log import encoding, merkle, segments
 from moe_core.log.entries import BatchEntry, FileEntry, Role
@@ -39,14 +41,29 @@ def write_batch_files(
     decisions: encoding.Decisions,
 ) -> BatchEntry:
     """Makes the three files of a batch durable. When it raises SegmentError, none of them is left."""
+    tables = requests_to_arrow(requests), tokens_to_arrow(requests)
+    return write_batch_tables(store, run_id, batch_id, day, requests[0].row[0], *tables, decisions)
+
+
+def write_batch_tables(
+    store: Store,
+    run_id: str,
+    batch_id: str,
+    day: str,
+    first_request_no: int,
+    requests: pa.Table,
+    tokens: pa.Table,
+    decisions: encoding.Decisions,
+) -> BatchEntry:
+    """The same for requests and tokens in the form of `REQUEST_SCHEMA` and `TOKEN_SCHEMA`."""
     metadata = {
         "routelens.schema_version": str(SCHEMA_VERSION),
         "routelens.run_id": run_id,
         "routelens.batch_id": batch_id,
     }
     parts: list[tuple[Role, str, Any]] = [
-        ("requests", requests_path(run_id, batch_id), requests_to_arrow(requests)),
-        ("tokens", tokens_path(run_id, batch_id), tokens_to_arrow(requests)),
+        ("requests", requests_path(run_id, batch_id), requests),
+        ("tokens", tokens_path(run_id, batch_id), tokens),
         ("decisions", decisions_path(run_id, day, batch_id), encoding.to_arrow([decisions])),
     ]
     files: dict[Role, FileEntry] = {}
@@ -63,7 +80,7 @@ def write_batch_files(
         batch_id=batch_id,
         run_id=run_id,
         day=day,
-        first_request_no=requests[0].row[0],
+        first_request_no=first_request_no,
         files=files,
         merkle_root=merkle.merkle_root(merkle.leaf_hashes(decisions)),
     )

@@ -1,11 +1,12 @@
 """The child process of the SQL console: one task in on stdin, one answer out on stdout, both JSON.
 
 It runs the one statement in a DuckDB in memory, with its settings locked; the only files it may open are the listed
-ones. Not for import by anything but `console.py` and its tests.
+ones, and it can write none. Not for import by anything but `console.py` and its tests.
 """
 
 import json
 import math
+import os
 import re
 import resource
 import sys
@@ -17,42 +18,79 @@ from typing import Any
 
 import duckdb
 
+from moe_core.log.statement_guard import refusal
 from moe_core.log.views import create_console_relations
 
-ADDRESS_SPACE_MB = 3072  # beyond the memory limit: code, threads, buffers
+ADDRESS_SPACE_MB = 1024  # beyond the memory limit: code, stacks, buffers (186 MB after connect, 2 threads, 2 arenas)
+CPU_SECONDS = 5  # beyond the time limit: ends an orphan whose parent was killed
+ROWS_AT_ONCE = 64  # few, since a cell can be large
+MOST_COLUMNS = 1000
+MOST_CHARACTERS = 600  # of an error: DuckDB repeats values of any length
 
 
 def main() -> None:
+    channel = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing but the answer reaches the parent
     task = json.load(sys.stdin)
-    limit = (task["memory_mb"] + ADDRESS_SPACE_MB) * 1024 * 1024
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    _limit_process(task)
+    channel.write(answer(task))
+    channel.close()
+
+
+def answer(task: Mapping[str, Any]) -> str:
+    """columns, types, rows, cut_by; or error. As JSON of at most about `max_bytes`."""
     try:
-        answer = run(task)
+        return run(open_database(task), task)
     except duckdb.Error as error:
-        answer = {"error": _sentence(error, task)}
+        reason = _sentence(error, task)
     except MemoryError:
-        answer = {"error": f"The query needs more than {task['memory_mb']} MB of memory; ask for less."}
-    json.dump(answer, sys.stdout, allow_nan=False)
+        reason = f"The query needs more than {task['memory_mb']} MB of memory; ask for less."
+    except RecursionError:
+        reason = "The statement is nested too deeply; write it with fewer levels."
+    except Exception as error:  # values that Python has no type for come as errors of many kinds
+        reason = f"The answer has a value that cannot be shown ({_one_line(error)}); cast it to VARCHAR."
+    return _error(reason)
 
 
-def run(task: Mapping[str, Any]) -> dict[str, Any]:
-    """-> columns, rows, truncated; or error."""
+def open_database(task: Mapping[str, Any]) -> duckdb.DuckDBPyConnection:
+    """A DuckDB in memory with the four relations over the files of the task, and everything else locked."""
     connection = duckdb.connect(":memory:")
     files = {role: [Path(path) for path in paths] for role, paths in task["files"].items()}
     create_console_relations(connection, task["runs"], files)
     _lock(connection, task)
+    return connection
+
+
+def run(connection: duckdb.DuckDBPyConnection, task: Mapping[str, Any]) -> str:
+    """Raises what DuckDB raises."""
     statements = connection.extract_statements(task["sql"])
     if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
         found = ", ".join(str(statement.type).split(".")[-1] for statement in statements) or "nothing"
-        return {"error": f"The console answers exactly one SELECT; this is: {found}."}
+        return _error(f"The console answers exactly one SELECT; this is: {found}.")
+    if (reason := _guard(connection, task["sql"])) is not None:
+        return _error(reason)
     cursor = connection.execute(statements[0])
-    columns = [column[0] for column in cursor.description or []]
-    rows = cursor.fetchmany(task["max_rows"] + 1)
-    return {
-        "columns": columns,
-        "rows": [[to_json(value) for value in row] for row in rows[: task["max_rows"]]],
-        "truncated": len(rows) > task["max_rows"],
-    }
+    described = cursor.description or []
+    if len(described) > MOST_COLUMNS:
+        return _error(f"The answer has {len(described):,} columns; ask for at most {MOST_COLUMNS:,}.")
+    columns, types = (json.dumps([str(column[i]) for column in described]) for i in (0, 1))
+    rows, cut_by = _rows(cursor, task["max_rows"], task["max_bytes"] - len(columns) - len(types))
+    return f'{{"columns": {columns}, "types": {types}, "cut_by": {json.dumps(cut_by)}, "rows": [{",".join(rows)}]}}'
+
+
+def _rows(cursor: duckdb.DuckDBPyConnection, max_rows: int, max_bytes: int) -> tuple[list[str], str | None]:
+    """Rows as JSON arrays, and what cut them off: "rows", "bytes" or None. DuckDB computes only what is fetched."""
+    rows: list[str] = []
+    while chunk := cursor.fetchmany(ROWS_AT_ONCE):
+        for values in chunk:
+            if len(rows) == max_rows:
+                return rows, "rows"
+            row = json.dumps([to_json(value) for value in values], ensure_ascii=False, allow_nan=False)
+            max_bytes -= len(row) if row.isascii() else len(row.encode())
+            if max_bytes < 0:
+                return rows, "bytes"
+            rows.append(row)
+    return rows, None
 
 
 def to_json(value: Any) -> Any:
@@ -78,11 +116,21 @@ def to_json(value: Any) -> Any:
             return str(value)
 
 
+def _limit_process(task: Mapping[str, Any]) -> None:
+    """Memory and CPU time have a ceiling, and no file can be written, whatever DuckDB does."""
+    memory = (task["memory_mb"] + ADDRESS_SPACE_MB) * 1024 * 1024
+    cpu = math.ceil(task["timeout_seconds"] * task["threads"]) + CPU_SECONDS
+    for limit, most in ((resource.RLIMIT_AS, memory), (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_CORE, 0)):
+        resource.setrlimit(limit, (most, most))
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu + 1))
+
+
 def _lock(connection: duckdb.DuckDBPyConnection, task: Mapping[str, Any]) -> None:
     """No file but the listed ones, no extension, no spilling to disk, limits, and nothing of it can be changed."""
     allowed = ", ".join("'" + path.replace("'", "''") + "'" for paths in task["files"].values() for path in paths)
     for setting in (
         f"allowed_paths = [{allowed}]",
+        "temp_directory = ''",  # it would be an allowed directory
         "autoload_known_extensions = false",
         "autoinstall_known_extensions = false",
         "allow_community_extensions = false",
@@ -91,7 +139,7 @@ def _lock(connection: duckdb.DuckDBPyConnection, task: Mapping[str, Any]) -> Non
         f"memory_limit = '{int(task['memory_mb'])}MB'",
         f"threads = {int(task['threads'])}",
         "max_temp_directory_size = '0MB'",
-        f"max_execution_time = {int(task['timeout_seconds'] * 1000)}",
+        f"max_execution_time = {max(1, int(task['timeout_seconds'] * 1000))}",
         "max_expression_depth = 250",
         "enable_external_access = false",
         "lock_configuration = true",
@@ -99,15 +147,35 @@ def _lock(connection: duckdb.DuckDBPyConnection, task: Mapping[str, Any]) -> Non
         connection.execute(f"SET {setting}")
 
 
+def _guard(connection: duckdb.DuckDBPyConnection, sql: str) -> str | None:
+    """What `statement_guard` says about the statement in this database."""
+    catalog = connection.execute(
+        "SELECT lower(view_name) FROM duckdb_views() WHERE schema_name <> 'information_schema' "  # needs its schema
+        "UNION SELECT lower(table_name) FROM duckdb_tables()"
+    ).fetchall()
+    serialized = connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchone()
+    assert serialized is not None
+    return refusal(json.loads(serialized[0]), {row[0] for row in catalog})
+
+
 def _sentence(error: duckdb.Error, task: Mapping[str, Any]) -> str:
     if isinstance(error, duckdb.OutOfMemoryException):
         return f"The query needs more than {task['memory_mb']} MB of memory; ask for less."
     if isinstance(error, duckdb.InterruptException):
         return f"The query was stopped after {task['timeout_seconds']:g} seconds; ask for less."
-    reason = re.sub(r"\s*\^+", "", " ".join(str(error).split()))
-    if "pytz" in reason:
+    reason = _one_line(error)
+    if "module 'pytz'" in reason:
         reason = "a TIMESTAMP WITH TIME ZONE cannot be shown; cast it to TIMESTAMP (`now()::TIMESTAMP`)."
     return f"DuckDB refuses the query: {reason}"
+
+
+def _one_line(error: Exception) -> str:
+    line = re.sub(r"\s*\^+", "", " ".join(str(error).split()))
+    return line if len(line) <= MOST_CHARACTERS else line[:MOST_CHARACTERS] + " …"
+
+
+def _error(reason: str) -> str:
+    return json.dumps({"error": reason})
 
 
 if __name__ == "__main__":

@@ -14,6 +14,15 @@ Role = Literal["decisions", "requests", "tokens"]
 ROLES: tuple[Role, ...] = ("decisions", "requests", "tokens")
 
 
+def import_batch_id(writer_id: str, number: int) -> str:
+    """The id of a batch of an import, which makes all its batches durable before it lists the first of them."""
+    return f"{writer_id}-i{number:06d}"
+
+
+def is_import_batch(batch_id: str) -> bool:
+    return re.fullmatch(r"[\w-]+-i\d{6}", batch_id) is not None
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FileEntry:
     """One file of a batch: where it is (relative to the store), and what it must be."""

@@ -84,7 +84,7 @@ def read_manifest(path: Path, position: Position) -> Reading:
 
 
 def read_lines(path: Path, position: Position) -> Reading:
-    """As `read_manifest`, without a look at the head."""
+    """`read_manifest` without a look at the head."""
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size

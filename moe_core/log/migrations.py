@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from moe_core.errors import LogError, ManifestError, SchemaVersionError
-from moe_core.log.heads import head_bytes, head_path
+from moe_core.log.heads import head_bytes, head_path, read_head
 from moe_core.log.manifest import is_alive, read_lines, start
 from moe_core.log.removal import alone
 from moe_core.log.segments import write_durable
@@ -46,6 +46,7 @@ def heads_of_manifests(store: Store) -> None:
         if reading.entries:
             last = reading.entries[-1]
             write_durable(head_path(path), head_bytes(last.seq, last.hash))
+            read_head(path)
 
 
 STEPS: Mapping[int, Step] = {0: heads_of_manifests}  # by the version that they start from

@@ -1,17 +1,17 @@
 """Who signed a tombstone: an Ed25519 signature over its content, the store and the writer.
 
-The line carries the public key. That proves that whoever holds the private one wrote the line, not who that is: keep a
-list of public keys outside of the store.
+The key that signs stays with the person; the line carries the public one. That proves that whoever holds the key wrote
+the line, not who that is: keep a list of public keys outside of the store.
 """
 
 import json
 from collections.abc import Mapping
 from typing import Any
 
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from moe_core.log.manifest import Entry
-from moe_core.log.signature import is_signed_by, sign
 from moe_core.log.store import Store
 
 
@@ -19,9 +19,9 @@ def signed(store: Store, writer_id: str, fields: Mapping[str, Any], key: Ed25519
     """The fields of a line with a `signature` by `key` over them; without a key, as they are."""
     if key is None:
         return dict(fields)
-    public_key = key.public_key().public_bytes_raw().hex()
-    signature = sign(key, _content(store, writer_id, fields))
-    return {**fields, "signature": {"public_key": public_key, "ed25519": signature}}
+    value = key.sign(_content(store, writer_id, fields))
+    public_key = key.public_key().public_bytes_raw()
+    return {**fields, "signature": {"public_key": public_key.hex(), "ed25519": value.hex()}}
 
 
 def signer(store: Store, entry: Entry) -> str | None:
@@ -31,13 +31,11 @@ def signer(store: Store, entry: Entry) -> str | None:
         return None
     fields = {name: value for name, value in entry.fields.items() if name != "signature"}
     try:
-        key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(signature["public_key"]))
-        fits = is_signed_by(key, signature["ed25519"], _content(store, entry.writer_id, fields))
-    except (ValueError, KeyError, TypeError):
-        fits = False
-    if not fits:
-        raise ValueError("its signature does not belong to its content")
-    return str(signature["public_key"])
+        public_key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(signature["public_key"]))
+        public_key.verify(bytes.fromhex(signature["ed25519"]), _content(store, entry.writer_id, fields))
+        return str(signature["public_key"])
+    except (InvalidSignature, ValueError, KeyError, TypeError):
+        raise ValueError("its signature does not belong to its content") from None
 
 
 def _content(store: Store, writer_id: str, fields: Mapping[str, Any]) -> bytes:

@@ -13,11 +13,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from moe_core.errors import ManifestError, SchemaVersionError, SegmentError, StoreNotFoundError
 from moe_core.log import encoding, merkle, segments
 from moe_core.log.catalog import Catalog, file_problem, read_catalog, were_removed_since
-from moe_core.log.entries import ROLES, BatchEntry
+from moe_core.log.entries import ROLES, BatchEntry, is_import_batch
 from moe_core.log.heads import noted_head
 from moe_core.log.manifest import is_alive
 from moe_core.log.published_heads import check_published, find_published, read_published
-from moe_core.log.store import Store, open_store
+from moe_core.log.store import Store, open_store, run_folder
 from moe_core.log.tombstone_report import finish, tombstone_problems
 from moe_core.log.tombstones import is_rewrite
 
@@ -168,18 +168,25 @@ def _check_unlisted(store: Store, catalog: Catalog, living: set[str], notes: lis
         manifest = store.manifest_dir / f"{writer_id}.jsonl"
         if path.suffix == ".parquet" and not manifest.exists():
             errors.append(f"{name} was written by {writer_id}, whose manifest is missing.")
-        elif path.suffix == ".parquet" and writer_id not in living and _is_beyond_a_crash(catalog, manifest, batch_id):
+        elif path.suffix == ".parquet" and writer_id not in living and _is_beyond_a_crash(catalog, manifest, path):
             errors.append(f"{name} is in no manifest, and no crash leaves it: manifest/{manifest.name} was cut.")
         else:
             notes.append(f"{name} is in no manifest (an orphan); it does not count.")
     return errors
 
 
-def _is_beyond_a_crash(catalog: Catalog, manifest: Path, batch_id: str) -> bool:
-    """Whether an unlisted batch cannot be the one that its writer was writing when it was killed: that is the one after
-    the last that it listed."""
+def _is_beyond_a_crash(catalog: Catalog, manifest: Path, path: Path) -> bool:
+    """Whether the file of an unlisted batch cannot be of the one that its writer was writing when it was killed: that
+    is the one after the last that it listed. Batches rewritten for a tombstone all come before its only line, those of
+    an import before the lines of its run."""
     reading = catalog.readings.get(manifest)
-    if reading is None or reading.error is not None or is_rewrite(f"{batch_id}."):
-        return False  # it has begun meanwhile; its lines end in an error, which is reported; a redaction was killed
+    if reading is None or reading.error is not None:  # begun meanwhile; or it ends in an error, which is reported
+        return False
+    batch_id = path.name.split(".")[0]
     listed = [entry.fields.get("batch_id") for entry in reading.entries if entry.kind == "batch"]
-    return batch_id not in listed and batch_id != f"{manifest.stem}-{len(listed):06d}"
+    if is_rewrite(path.name) or batch_id in listed:
+        return False
+    if is_import_batch(batch_id):
+        ended = {run_folder(run_id) for run_id in catalog.run_ends}
+        return not ended.isdisjoint(parent.name for parent in path.parents)
+    return batch_id != f"{manifest.stem}-{len(listed):06d}"

@@ -10,8 +10,8 @@ from moe_core.log.redact import redact
 from moe_core.log.store import create_store
 from tests.app.conftest import HOSTILE, MAIN, ROOT, Open, clear_caches, texts_of
 
-PAGES = ("overview", "live", "load_balance", "threshold_tuning", "audit_log")
-LOG_PAGES = ("overview", "load_balance", "audit_log")
+PAGES = ("overview", "live", "load_balance", "threshold_tuning", "audit_log", "sql")
+LOG_PAGES = ("overview", "load_balance", "audit_log", "sql")
 LANGUAGES = ("en", "ja")
 
 

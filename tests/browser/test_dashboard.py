@@ -1,6 +1,7 @@
 """The dashboard in a real browser: what AppTest cannot see."""
 
 import json
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -11,7 +12,7 @@ from tests.browser.conftest import Server, Watched, infer
 
 pytestmark = pytest.mark.browser
 
-PAGES = ("overview", "live", "load_balance", "audit_log")
+PAGES = ("overview", "live", "load_balance", "audit_log", "sql")
 TEXT = "The parcel never arrived and nobody answers."
 HOSTILE = '<img src=x onerror="window.hacked=1"> ![p](http://example.invalid/p.png) <script>window.hacked=1</script>'
 
@@ -140,3 +141,42 @@ def test_first_record_of_another_process_replaces_the_first_start(server: Server
     expect(page.get_by_role("button", name="Run the demo requests")).to_be_visible()
     infer(server.store, TEXT)
     expect(page.locator("h1")).to_contain_text("One request with", timeout=20_000)
+
+
+def test_the_log_answers_an_example_and_refuses_to_lose_a_table(server: Server, watched: Watched) -> None:
+    """Choose an example, run it, see rows and save them; a DROP and a file read are refused in words; hostile texts and
+    names of columns stay text."""
+    infer(server.store, TEXT, HOSTILE)
+    page = watched.page
+    watched.open("sql?lang=en")
+    page.locator(".st-key-sql_example input").click()
+    page.get_by_role("option", name="How many experts does a token run in each layer?").click()
+    editor = page.locator(".st-key-sql_text textarea")
+    table = page.locator(".st-key-card_sql_answer [data-testid=stDataFrame]")
+    chart = page.locator(".st-key-card_sql_chart .js-plotly-plot")
+    expect(editor).to_have_value(re.compile("experts_per_token"))
+    expect(page).to_have_url(re.compile("example=experts_per_token"))
+    page.locator(".st-key-sql_run button").click()
+    expect(page.locator("h1")).to_contain_text("6 rows, in", timeout=30_000)
+    expect(table).to_be_visible()
+    expect(chart).to_be_visible()
+    with page.expect_download() as download:
+        page.locator(".st-key-sql_csv button").click()
+    assert download.value.path().read_text(encoding="utf-8-sig").startswith("layer,tokens,experts_per_token,")
+    for sql, reason in (
+        ("DROP TABLE runs", "exactly one SELECT; this is: DROP"),
+        ("SELECT * FROM read_csv('/etc/passwd')", "does not allow read_csv()"),
+    ):
+        editor.fill(sql)
+        page.locator(".st-key-sql_run button").click()
+        expect(page.locator(".st-key-card_error")).to_contain_text(reason, timeout=30_000)
+        expect(table).to_have_count(0)
+    editor.fill(
+        f"""SELECT text AS "<img src=x onerror='window.hacked=1'>", text, n_tokens FROM requests -- {HOSTILE}"""
+    )
+    page.locator(".st-key-sql_run button").click()
+    expect(page.locator("h1")).to_contain_text("2 rows, in", timeout=30_000)
+    expect(chart).to_be_visible()
+    page.wait_for_timeout(1500)
+    assert page.evaluate("window.hacked") is None
+    assert page.locator("img[src='x'], img[src*='example.invalid']").count() == 0

@@ -11,8 +11,9 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted((ROOT / "pages").glob("*.py"))
 VERBS = {
     "serve", "infer", "embed", "train", "calibrate", "evaluate", "index", "verify", "query", "head train", "data list",
-    "data get", "bench log", "bench model", "bench views", "upcycle", "keys new", "redact", "retain", "export",
-    "doctor", "migrate",
+    "data get", "bench log", "bench model", "bench views", "upcycle", "keys new",
+    "redact", "retain", "export", "doctor", "migrate",
+    "import parquet",
 }  # fmt: skip
 
 

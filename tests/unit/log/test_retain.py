@@ -7,7 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
 
 from moe_core.errors import InputError, LogError
 from moe_core.log import queries
@@ -17,6 +24,7 @@ from moe_core.log.index import Index
 from moe_core.log.manifest import ManifestWriter
 from moe_core.log.redact import redact
 from moe_core.log.retain import retain
+from moe_core.log.signature import load_private_key
 from moe_core.log.store import open_store
 from moe_core.log.tombstone_signature import signed, signer
 from moe_core.log.verify import verify_store
@@ -179,6 +187,25 @@ def test_a_signed_tombstone_names_the_key(store: Path) -> None:
     ):
         with pytest.raises(ValueError, match="does not belong to its content"):
             signer(opened, forged)
+
+
+def test_only_a_plain_ed25519_key_signs(tmp_path: Path) -> None:
+    """No file, no key, a key of another kind, a key with a password: one sentence each, which says how to make one."""
+    path, mine = tmp_path / "key.pem", Ed25519PrivateKey.generate()
+    with pytest.raises(InputError, match="Cannot read the key"):
+        load_private_key(path)
+    path.write_text("no key")
+    with pytest.raises(InputError, match="is not a private Ed25519 key"):
+        load_private_key(path)
+    for key, protection, expected in (
+        (generate_private_key(SECP256R1()), NoEncryption(), "is not a private Ed25519 key"),
+        (mine, BestAvailableEncryption(b"word"), "is not a private Ed25519 key"),
+    ):
+        path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, protection))
+        with pytest.raises(InputError, match=expected):
+            load_private_key(path)
+    path.write_bytes(mine.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    assert load_private_key(path).public_key() == mine.public_key()
 
 
 def test_a_wrong_signature_is_an_error_of_verify(store: Path) -> None:
