@@ -17,7 +17,7 @@ ReasonOption = Annotated[
 ]
 ActorOption = Annotated[str | None, typer.Option("--actor", help="Who does it.", show_default="your login name")]
 SignOption = Annotated[
-    Path | None, typer.Option("--sign", metavar="KEY.pem", help="Private Ed25519 key that signs the tombstone.")
+    Path | None, typer.Option("--sign", metavar="KEY.pem", help="Private key that signs the tombstone, see `keys new`.")
 ]
 PENDING = "the index is in use by a process that has not made it again yet: run this again, or end that process"
 

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -14,11 +15,13 @@ import pytest
 from moe_core.errors import InputError, LogError, RunNotFoundError, SegmentError
 from moe_core.log import segments
 from moe_core.log.export import export_run
+from moe_core.log.import_parquet import import_parquet
 from moe_core.log.index import Index
 from moe_core.log.manifest import read_manifest, start
 from moe_core.log.redact import redact
 from moe_core.log.relation_columns import COLUMNS
 from moe_core.log.store import open_store
+from moe_core.log.verify import verify_store
 from moe_core.log.writer import SegmentSink
 from tests.unit.log.build import fill_store, make_batch, make_request, make_run, plain_batch
 from tests.unit.log.remains import remains
@@ -48,9 +51,9 @@ def store(tmp_path: Path) -> Path:
     return path
 
 
-def relation(store: Path, name: str) -> list[str]:
+def rows(store: Path, name: str, columns: Sequence[str]) -> list[str]:
     with Index.open_private(store) as index:
-        frame = index.frame(f"SELECT {', '.join(COLUMNS[name])} FROM {name} WHERE run_id = 'run-a'")
+        frame = index.frame(f"SELECT {', '.join(columns)} FROM {name} WHERE run_id = 'run-a'")
     return sorted(str(row) for row in frame.itertuples(index=False))
 
 
@@ -68,7 +71,7 @@ def test_the_files_are_what_the_relations_show(store: Path, tmp_path: Path) -> N
     for name in ("requests", "tokens", "decisions"):
         path = tmp_path / "out" / f"{name}.parquet"
         assert pq.read_schema(path).names == list(COLUMNS[name])
-        assert exported(path, list(COLUMNS[name])) == relation(store, name)
+        assert exported(path, list(COLUMNS[name])) == rows(store, name, list(COLUMNS[name]))
     (run,) = json.loads((tmp_path / "out" / "runs.json").read_text())
     assert list(run) == list(COLUMNS["runs"])
     assert (run["run_id"], run["config"], run["budget"]) == ("run-a", {"seed": 7, "note": "größer"}, 0.35)
@@ -118,6 +121,18 @@ def test_without_text_nothing_personal_is_in_it(store: Path, tmp_path: Path) -> 
     }  # fmt: skip
     assert "text_hash" not in (out / "README.txt").read_text()
     assert pq.read_metadata(out / "decisions.parquet").num_rows == 8
+
+
+def test_an_export_can_be_imported_again(tmp_path: Path) -> None:
+    """Into another store: the same decisions, tokens and texts, the redacted request without them; only the mark of an
+    import, and text hashes under the salt of that store, differ."""
+    fill_store(tmp_path / "store")
+    redact(tmp_path / "store", "run-a/1")
+    import_parquet(export_run(tmp_path / "store", "run-a", tmp_path / "out").out, tmp_path / "other")
+    assert verify_store(tmp_path / "other").ok
+    for name, left_out in (("requests", "text_hash"), ("tokens", ""), ("decisions", "flags")):
+        columns = [column for column in COLUMNS[name] if column != left_out]
+        assert rows(tmp_path / "other", name, columns) == rows(tmp_path / "store", name, columns)
 
 
 def test_an_empty_folder_will_do_and_a_full_one_is_refused(store: Path, tmp_path: Path) -> None:
