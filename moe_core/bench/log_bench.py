@@ -1,6 +1,5 @@
 """`routelens bench log`: what it costs to write decisions, how large they are, and how soon they can be asked for."""
 
-import shutil
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -88,11 +87,8 @@ def bench_log(
     traffic = demo_traffic(model)
     rows = []
     for size in sizes:
-        place = Path(tempfile.mkdtemp(prefix="routelens-bench-"))
-        try:
-            rows.append(_measure_store(place / "store", traffic, size, say))
-        finally:
-            shutil.rmtree(place, ignore_errors=True)
+        with tempfile.TemporaryDirectory(prefix="routelens-bench-", ignore_cleanup_errors=True) as place:
+            rows.append(_measure_store(Path(place) / "store", traffic, size, say))
     recording = measure_recording(model, quick=quick, say=say)
     return {
         "bench": "log", "quick": quick, "made": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -5,7 +5,6 @@ disk, fsynced, before the clock stops. A writer works in the background, so one 
 server does: `one` answers a stretch of requests one by one and waits for the disk at its end.
 """
 
-import shutil
 import tempfile
 import time
 from collections.abc import Callable
@@ -15,11 +14,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from moe_core.bench.timing import interleave
+from moe_core.bench.timing import Run, interleave
 from moe_core.bench.workload import DEMO_FILE
 from moe_core.log.writer import SegmentSink
 from moe_core.model.reference import RoutedModel
 from moe_core.model.requests import Setting, TextRequest
+from moe_core.model.session import Session
 from moe_core.request_files import read_rows
 
 BUDGET = 0.35
@@ -49,32 +49,31 @@ def measure_recording(
 def _measure(
     model: RoutedModel, regime: str, requests: list[TextRequest], at_once: int, repetitions: int
 ) -> dict[str, Any]:
-    place = Path(tempfile.mkdtemp(prefix="routelens-bench-"))
     setting = Setting(budget=BUDGET, head=model.default_head, truncate=True)
     chunks = [requests[start : start + at_once] for start in range(0, len(requests), at_once)]
     lag: list[float] = []
-    try:
-        with SegmentSink(place / "store") as sink:
-            plain, second = model.session(setting), model.session(setting)
-            recorded = model.session(setting, sink, source="bench")
+    with (
+        tempfile.TemporaryDirectory(prefix="routelens-bench-", ignore_cleanup_errors=True) as place,
+        SegmentSink(Path(place) / "store") as sink,
+    ):
+        plain, second = model.session(setting), model.session(setting)
+        recorded = model.session(setting, sink, source="bench")
 
-            def unrecorded(session: Any) -> Callable[[list[list[int]]], object]:
-                return lambda _: [session.answer(chunk) for chunk in chunks]
+        def unrecorded(session: Session) -> Run:
+            return lambda _: [session.answer(chunk) for chunk in chunks]
 
-            def onto_disk(_: list[list[int]]) -> None:
-                for chunk in chunks:
-                    recorded.answer(chunk)
-                answered = time.perf_counter()
-                sink.flush()
-                lag.append(time.perf_counter() - answered)
+        def onto_disk(_: list[list[int]]) -> None:
+            for chunk in chunks:
+                recorded.answer(chunk)
+            answered = time.perf_counter()
+            sink.flush()
+            lag.append(time.perf_counter() - answered)
 
-            runs = {"plain": unrecorded(plain), "plain-aa": unrecorded(second), "recorded": onto_disk}
-            for warm in runs.values():
-                warm([])
-            lag.clear()
-            samples = interleave(runs, [[[]]], repetitions=repetitions, seed=SEED)
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
+        runs: dict[str, Run] = {"plain": unrecorded(plain), "plain-aa": unrecorded(second), "recorded": onto_disk}
+        for warm in runs.values():
+            warm([])
+        lag.clear()
+        samples = interleave(runs, [[[]]], repetitions=repetitions, seed=SEED)
     base = samples["plain"]
 
     def ratio(name: str, kind: str) -> float:

@@ -4,7 +4,6 @@
 operating system may still hold them). `warm`: asked again and again.
 """
 
-import shutil
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -99,13 +98,11 @@ def on_made_store(
     folder: Path | None, n_decisions: int, *, repetitions: int = 30, colds: int = 5, say: Say = lambda _: None
 ) -> dict[str, Any]:
     """`bench_views` on a store that is made for it and removed afterwards (`log_bench.fill`)."""
-    place = Path(tempfile.mkdtemp(prefix="routelens-bench-"))
-    try:
-        fill(place / "store", demo_traffic(load_model(folder)), n_decisions, say=say)
+    with tempfile.TemporaryDirectory(prefix="routelens-bench-", ignore_cleanup_errors=True) as place:
+        store = Path(place) / "store"
+        fill(store, demo_traffic(load_model(folder)), n_decisions, say=say)
         say("store written; building its index")
-        return bench_views(place / "store", repetitions=repetitions, colds=colds)
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
+        return bench_views(store, repetitions=repetitions, colds=colds)
 
 
 def _times(view: View, index: Index, repetitions: int) -> list[float]:

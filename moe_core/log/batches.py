@@ -56,11 +56,6 @@ def write_batch_tables(
     decisions: encoding.Decisions,
 ) -> BatchEntry:
     """The same for requests and tokens in the form of `REQUEST_SCHEMA` and `TOKEN_SCHEMA`."""
-    metadata = {
-        "routelens.schema_version": str(SCHEMA_VERSION),
-        "routelens.run_id": run_id,
-        "routelens.batch_id": batch_id,
-    }
     parts: list[tuple[Role, str, Any]] = [
         ("requests", requests_path(run_id, batch_id), requests),
         ("tokens", tokens_path(run_id, batch_id), tokens),
@@ -69,9 +64,7 @@ def write_batch_tables(
     files: dict[Role, FileEntry] = {}
     try:
         for role, path, table in parts:
-            data = segments.parquet_bytes(table, metadata)
-            segments.write_durable(store.path / path, data)
-            files[role] = FileEntry(path=path, sha256=sha256(data).hexdigest(), size=len(data), rows=table.num_rows)
+            files[role] = write_file(store, path, table, run_id, batch_id)
     except Exception:
         for _, path, _ in parts:
             (store.path / path).unlink(missing_ok=True)
@@ -84,6 +77,18 @@ def write_batch_tables(
         files=files,
         merkle_root=merkle.merkle_root(merkle.leaf_hashes(decisions)),
     )
+
+
+def write_file(store: Store, path: str, table: pa.Table, run_id: str, batch_id: str) -> FileEntry:
+    """Makes one file of a batch durable. Raises SegmentError, and nothing of it is left."""
+    metadata = {
+        "routelens.schema_version": str(SCHEMA_VERSION),
+        "routelens.run_id": run_id,
+        "routelens.batch_id": batch_id,
+    }
+    data = segments.parquet_bytes(table, metadata)
+    segments.write_durable(store.path / path, data)
+    return FileEntry(path=path, sha256=sha256(data).hexdigest(), size=len(data), rows=table.num_rows)
 
 
 def remove_batch_files(store: Store, batch: BatchEntry) -> None:

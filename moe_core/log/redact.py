@@ -13,7 +13,6 @@ A call killed before 2 has changed nothing; the next one sweeps its files. Kille
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 
 import pyarrow as pa
@@ -23,13 +22,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from moe_core.errors import LogError, RequestNotFoundError, SegmentError
 from moe_core.log import segments
+from moe_core.log.batches import write_file
 from moe_core.log.catalog import Catalog, file_problem, read_catalog
-from moe_core.log.entries import BatchEntry, FileEntry, Role
+from moe_core.log.entries import BatchEntry, Role
 from moe_core.log.index_renewal import WAIT_SECONDS, IndexState, renew_index
 from moe_core.log.manifest import ManifestWriter
 from moe_core.log.removal import alone, find_orphans, remove, remove_superseded, sweep
 from moe_core.log.request_encoding import PERSONAL_COLUMNS, REQUEST_SCHEMA
-from moe_core.log.store import SCHEMA_VERSION, Store, open_store, requests_path, tokens_path
+from moe_core.log.store import Store, open_store, requests_path, tokens_path
 from moe_core.log.tombstone_signature import signed
 from moe_core.log.tombstones import BatchChange, ErasedRequest, Tombstone, rewrite_id
 
@@ -219,16 +219,7 @@ def _rewrite(store: Store, batch: BatchEntry, name: str, numbers: Sequence[int])
         ("requests", requests_path(batch.run_id, name), requests.cast(REQUEST_SCHEMA)),
         ("tokens", tokens_path(batch.run_id, name), tokens),
     ]
-    metadata = {
-        "routelens.schema_version": str(SCHEMA_VERSION),
-        "routelens.run_id": batch.run_id,
-        "routelens.batch_id": batch.batch_id,
-    }
-    written: dict[Role, FileEntry] = {}
-    for role, path, table in parts:
-        data = segments.parquet_bytes(table, metadata)
-        segments.write_durable(store.path / path, data)
-        written[role] = FileEntry(path=path, sha256=sha256(data).hexdigest(), size=len(data), rows=table.num_rows)
+    written = {role: write_file(store, path, table, batch.run_id, batch.batch_id) for role, path, table in parts}
     removed = {role: batch.files[role] for role in written}
     return BatchChange(batch_id=batch.batch_id, run_id=batch.run_id, removed=removed, written=written)
 

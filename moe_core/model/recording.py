@@ -82,10 +82,15 @@ def counted(texts: PackedTexts, routings: Sequence[Routing]) -> list[int]:
     n_experts = routings[0].gates_TE.shape[1]
     per_token_T = sum(((r.gates_TE > 0).sum(dim=1) + 1).clamp(max=n_experts) for r in routings)
     assert isinstance(per_token_T, torch.Tensor)
-    counted_B = [0] * len(texts.order_B)
-    for place, part in zip(texts.order_B, torch.split(per_token_T, list(texts.lengths_B)), strict=True):
-        counted_B[place] = int(part.sum())
-    return counted_B
+    return sums_per_text(texts, per_token_T)
+
+
+def sums_per_text(texts: PackedTexts, values_T: torch.Tensor) -> list[int]:
+    """Whole numbers of packed tokens, summed over each text, in the caller's order."""
+    sums_B = [0] * len(texts.order_B)
+    for place, part in zip(texts.order_B, torch.split(values_T, list(texts.lengths_B)), strict=True):
+        sums_B[place] = int(part.sum())
+    return sums_B
 
 
 def _caller_order(

@@ -19,7 +19,7 @@ from moe_core.model.calibration import check_budget, layer_thresholds
 from moe_core.model.encoder import PackedTexts, pack, pool
 from moe_core.model.lost_experts import available_LE, expert_name
 from moe_core.model.policy import check_thresholds
-from moe_core.model.recording import counted, decisions_of
+from moe_core.model.recording import counted, decisions_of, sums_per_text
 from moe_core.model.requests import Answer, ReadyRequest, Setting, TextRequest, Trace
 from moe_core.model.router import MODES, Routing, decide_at, decide_top_k
 from moe_core.model.tokens import TokenizedText
@@ -213,11 +213,7 @@ def executed_per_text(packed: PackedTexts, routings: Sequence[Routing]) -> list[
     """(token, layer, expert) pairs that ran, per text in the caller's order."""
     if not routings:
         return [0] * len(packed.order_B)
-    per_token_T = torch.stack([(r.gates_TE > 0).sum(dim=1) for r in routings]).sum(dim=0)
-    executed_B = [0] * len(packed.order_B)
-    for place, part in zip(packed.order_B, torch.split(per_token_T, list(packed.lengths_B)), strict=True):
-        executed_B[place] = int(part.sum())
-    return executed_B
+    return sums_per_text(packed, torch.stack([(r.gates_TE > 0).sum(dim=1) for r in routings]).sum(dim=0))
 
 
 def _trace(packed: PackedTexts, routings: Sequence[Routing], index: int, text: TokenizedText) -> Trace:
