@@ -11,9 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from moe_core.model.dispatch import few_tokens
 from moe_core.model.layers import DenseFeedForward, ExpertFeedForward
-from moe_core.model.prepared import PreparedLinear
+from moe_core.model.prepared import REPLACEMENTS, Derived, PreparedLinear, can_prepare
 from moe_core.model.router import RouterConfig, Routing
+from moe_core.model.whole import PreparedWhole
 
 # Narrow heads want padding in the fused kernel. Microseconds a text of 72 / 96 / 128 tokens in groups of 16, one
 # thread: fused 259 / 398 / 650, one text at a time 204 / 332 / 538; two threads 188 / 292 / 434 and 126 / 183 / 288.
@@ -170,13 +172,14 @@ class EncoderLayer(nn.Module):
         return normed_TD
 
     def routed(
-        self, index: int, x_TD: Tensor, groups: Sequence[tuple[int, int]], route: RouteLayer
-    ) -> tuple[Tensor, Routing]:
-        """Output of layer number `index` with the experts that `route` chooses."""
+        self, index: int, x_TD: Tensor, groups: Sequence[tuple[int, int]], route: RouteLayer,
+        whole: PreparedWhole | None = None,
+    ) -> tuple[Tensor, Routing]:  # fmt: skip
+        """Output of layer number `index` with the experts that `route` chooses; `whole`: see `read`."""
         a_TD = self.attend(x_TD, groups)
         ffn = self.ffn
         assert isinstance(ffn, ExpertFeedForward)
-        logits_TE, begun = ffn.read(a_TD)
+        logits_TE, begun = ffn.read(a_TD, whole)
         routing = route(index, logits_TE)
         return self.ffn_norm(a_TD + ffn.forward_routed(a_TD, routing, begun)), routing
 
@@ -201,6 +204,10 @@ class Encoder(nn.Module):
         self.config = config
         self.embeddings = Embeddings(config)
         self.layers: nn.ModuleList = nn.ModuleList(EncoderLayer(config) for _ in range(config.n_layers))
+        self._wholes: Derived[tuple[PreparedWhole, ...]] = Derived(tuple)
+        self._blocks: list[ExpertFeedForward] = []
+        self._tensors: list[Tensor] = []
+        self._replacements = -1
 
     def forward(self, texts: PackedTexts, route: RouteLayer | None = None) -> tuple[Tensor, list[Routing]]:
         """Returns (hidden_TD of the last layer, one Routing a layer; empty for the dense model).
@@ -209,15 +216,33 @@ class Encoder(nn.Module):
         """
         x_TD = self.embeddings(texts)
         routings: list[Routing] = []
+        wholes = self._wholes_for(x_TD) if route is not None else ()
         for index, layer in enumerate(self.layers):
             assert isinstance(layer, EncoderLayer)
             if route is None:
                 a_TD = layer.attend(x_TD, texts.groups)
                 x_TD = layer.ffn_norm(a_TD + layer.ffn(a_TD))
             else:
-                x_TD, routing = layer.routed(index, x_TD, texts.groups, route)
+                x_TD, routing = layer.routed(index, x_TD, texts.groups, route, wholes[index] if wholes else None)
                 routings.append(routing)
         return x_TD, routings
+
+    def _wholes_for(self, x_TD: Tensor) -> tuple[PreparedWhole, ...]:
+        """`ExpertFeedForward.whole_for` of every layer, or nothing: asked once a call, since between the products of a
+        short text a look at nine weights costs 20 us a layer."""
+        if len(x_TD) > few_tokens():
+            return ()
+        if self._replacements != REPLACEMENTS.count:
+            self._blocks = [layer.ffn for layer in self.layers if isinstance(layer.ffn, ExpertFeedForward)]
+            self._tensors = [tensor for block in self._blocks for tensor in block.whole_tensors()]
+            self._replacements = REPLACEMENTS.count
+        if not can_prepare(x_TD, self._tensors[0]):
+            return ()
+        wholes = self._wholes.of(*self._tensors, make=self._prepare_wholes)
+        return wholes if all(whole.usable for whole in wholes) else ()
+
+    def _prepare_wholes(self, *_: Tensor) -> tuple[PreparedWhole, ...]:
+        return tuple(block.prepared_whole() for block in self._blocks)
 
 
 def pool(hidden_TD: Tensor, texts: PackedTexts) -> Tensor:

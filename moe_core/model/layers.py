@@ -68,31 +68,35 @@ class ExpertFeedForward(DenseFeedForward):
         self._weights: Derived[ExpertWeights] = Derived(dispatch.expert_weights)
         self._whole: Derived[PreparedWhole] = Derived(prepare_whole)
 
-    def read(self, x_TD: Tensor) -> tuple[Tensor, Begun | None]:
+    def read(self, x_TD: Tensor, whole: PreparedWhole | None = None) -> tuple[Tensor, Begun | None]:
         """The router's logits_TE. For a few tokens the same product also gives the experts' hidden values, to be handed
-        to `forward_routed`; else None."""
-        whole = self._whole_for(x_TD)
+        to `forward_routed`; else None. `whole`: what `whole_for` gives, if the caller has asked already."""
+        whole = whole or self.whole_for(x_TD)
         if whole is not None and whole.router is not None:
             logits_TE, hidden_TX = whole.read(x_TD)
             return logits_TE, (whole, hidden_TX)
         logits_TE = self.router(x_TD)
         return logits_TE, None
 
-    def _whole_for(self, x_TD: Tensor) -> PreparedWhole | None:
+    def whole_for(self, x_TD: Tensor) -> PreparedWhole | None:
         """All experts in two products, if x_TD has so few tokens that nobody asks which were chosen."""
-        if len(x_TD) <= dispatch.few_tokens() and can_prepare(x_TD, self._parameters["w1_HD"]):  # type: ignore[arg-type]
-            whole = self._prepared_whole()
+        if len(x_TD) <= dispatch.few_tokens() and can_prepare(x_TD, self.w1_HD):
+            whole = self.prepared_whole()
             return whole if whole.usable else None
         return None
 
-    def _prepared_whole(self) -> PreparedWhole:
+    def whole_tensors(self) -> tuple[Tensor, ...]:
+        """What the prepared whole is made of."""
         # Plain look-ups: an attribute of a module costs 1 us, and 5 when the weights have just swept the caches.
         maps = self._modules["router"]._modules  # type: ignore[union-attr]
         own, inner, outer = self._parameters, maps["inner"]._parameters, maps["outer"]._parameters  # type: ignore[union-attr]
-        return self._whole.of(
-            own["w1_HD"], own["b1_H"], own["w2_HD"], own["b2_D"], own["mean_ED"],  # type: ignore[arg-type]
-            inner["weight"], inner["bias"], outer["weight"], outer["bias"],  # type: ignore[arg-type]
-        )  # fmt: skip
+        return (
+            own["w1_HD"], own["b1_H"], own["w2_HD"], own["b2_D"], own["mean_ED"],
+            inner["weight"], inner["bias"], outer["weight"], outer["bias"],
+        )  # type: ignore[return-value]  # fmt: skip
+
+    def prepared_whole(self) -> PreparedWhole:
+        return self._whole.of(*self.whole_tensors())
 
     def forward_routed(self, x_TD: Tensor, routing: Routing, begun: Begun | None = None) -> Tensor:
         """Runs the experts with a gate above 0, block by block in the way that costs least (`dispatch.py`).
@@ -109,7 +113,7 @@ class ExpertFeedForward(DenseFeedForward):
             with torch.autocast("cpu", enabled=False):
                 return self.forward_routed(x_TD.to(self.w1_HD.dtype), routing)
         gates_TE = routing.gates_TE if routing.gates_TE.dtype == x_TD.dtype else routing.gates_TE.to(x_TD.dtype)
-        if (whole := self._whole_for(x_TD)) is not None:
+        if (whole := self.whole_for(x_TD)) is not None:
             return whole.run(x_TD, gates_TE)
         weights = self._weights.of(self.w1_HD, self.b1_H, self.w2_HD, self.b2_D, self.mean_ED)
         buffers = Buffers(x_TD)
@@ -130,7 +134,7 @@ class ExpertFeedForward(DenseFeedForward):
         chosen = dispatch.plan(counts_E, len(x_TD), self.expert_width, threads=threads, whole=may_whole)
         if not chosen.whole:
             return dispatch.run_plan(weights, x_TD, gates_TE, chosen, counts_E, buffers)
-        whole = self._prepared_whole()
+        whole = self.prepared_whole()
         if len(x_TD) <= WHOLE_BLOCK:
             return whole.run(x_TD, gates_TE)
         starts = range(0, len(x_TD), WHOLE_BLOCK)

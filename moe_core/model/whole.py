@@ -20,7 +20,8 @@ class PreparedWhole:
     Column blocks of the hidden values: per expert its neurons and one constant (w1 row 0, GELU of its bias),
     whose row of w2 is minus the mean output; after all experts the router's hidden neurons and zeros. So one
     multiplication by the gates weighs both. base_D: bias of the second product. router: the router's second map,
-    transposed, and its bias; None where its weights are of another type. usable: whether every expert is sound, so that
+    transposed, below a row that makes its bias of the last expert's constant; it reads columns `router_from` to
+    `router_to`. None where the router's weights are of another type. usable: whether every expert is sound, so that
     idle ones may be multiplied with 0.
     """
 
@@ -31,15 +32,14 @@ class PreparedWhole:
     block: int  # columns of an expert
     router_from: int
     router_to: int
-    router: tuple[Tensor, Tensor] | None
+    router: Tensor | None
     usable: bool
 
     def read(self, x_TD: Tensor) -> tuple[Tensor, Tensor]:
         """(logits_TE, hidden_TX to be handed to `finish`)."""
         assert self.router is not None
         hidden_TX = product(x_TD, self.w1, self.b1, gelu=True)
-        outer_RE, outer_E = self.router
-        return torch.addmm(outer_E, hidden_TX[:, self.router_from : self.router_to], outer_RE), hidden_TX
+        return hidden_TX[:, self.router_from : self.router_to] @ self.router, hidden_TX
 
     def finish(self, hidden_TX: Tensor, gates_TE: Tensor) -> Tensor:
         """Output y_TD of all experts, weighted; writes over hidden_TX."""
@@ -58,23 +58,22 @@ def prepare_whole(
 ) -> PreparedWhole:  # fmt: skip
     (n_experts, d_model), same = mean_ED.shape, inner_RD.dtype == w1_HD.dtype
     block = len(w1_HD) // n_experts + 1
-    router_from, n_read = n_experts * block, len(inner_RD) if same else 0
-    width = -(-(router_from + n_read) // 16) * 16
+    n_neurons, n_read = n_experts * block, len(inner_RD) if same else 0
+    width = -(-(n_neurons + n_read) // 16) * 16
     w1_XD, b1_X, w2_XD = w1_HD.new_zeros(width, d_model), b1_H.new_zeros(width), w2_HD.new_zeros(width, d_model)
-    w1_EFD, b1_EF, w2_EFD = (
-        part[:router_from].view(n_experts, block, *part.shape[1:]) for part in (w1_XD, b1_X, w2_XD)
-    )
+    w1_EFD, b1_EF, w2_EFD = (part[:n_neurons].view(n_experts, block, *part.shape[1:]) for part in (w1_XD, b1_X, w2_XD))
     w1_EFD[:, :-1] = w1_HD.view(n_experts, block - 1, d_model)
     w2_EFD[:, :-1] = w2_HD.view(n_experts, block - 1, d_model)
     b1_EF[:, :-1] = b1_H.view(n_experts, block - 1)
     b1_EF[:, -1] = 1.0
-    w2_EFD[:, -1] = -mean_ED / F.gelu(b1_EF[:, -1:])
+    constant_E1 = F.gelu(b1_EF[:, -1:])
+    w2_EFD[:, -1] = -mean_ED / constant_E1
     if same:
-        w1_XD[router_from : router_from + n_read], b1_X[router_from : router_from + n_read] = inner_RD, inner_R
+        w1_XD[n_neurons : n_neurons + n_read], b1_X[n_neurons : n_neurons + n_read] = inner_RD, inner_R
     return PreparedWhole(
         w1=prepare(w1_XD), b1=b1_X, w2=prepare(w2_XD.t()), base_D=b2_D + mean_ED.sum(dim=0),
-        block=block, router_from=router_from, router_to=router_from + n_read,
-        router=(outer_ER.t(), outer_E) if same else None,
+        block=block, router_from=n_neurons - 1, router_to=n_neurons + n_read,
+        router=torch.cat([outer_E.unsqueeze(0) / constant_E1[-1], outer_ER.t()]) if same else None,
         usable=all(sound_experts(w1_HD, b1_H, w2_HD, n_experts)),
     )  # fmt: skip
 

@@ -53,7 +53,7 @@ def run(block: ExpertFeedForward, chosen: Plan, x_TD: Tensor, gates_TE: Tensor) 
     weights = dispatch.expert_weights(block.w1_HD, block.b1_H, block.w2_HD, block.b2_D, block.mean_ED)
     with torch.inference_mode():
         if chosen.whole:
-            return block._prepared_whole().run(x_TD, gates_TE)
+            return block.prepared_whole().run(x_TD, gates_TE)
         counts_E = (gates_TE > 0).sum(dim=0).tolist()
         return run_plan(weights, x_TD, gates_TE, chosen, counts_E, Buffers(x_TD))
 

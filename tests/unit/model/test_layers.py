@@ -1,5 +1,7 @@
 """The fast expert path against a loop that does one token and one expert at a time."""
 
+import copy
+
 import pytest
 import torch
 from torch import Tensor
@@ -117,6 +119,40 @@ def test_a_damaged_router_or_expert_is_seen_at_once(tiny_sparse: Encoder) -> Non
         routing = decide(block.router(x_TD), torch.full((4,), 0.6), 0.2)
         torch.testing.assert_close(logits_TE, routing.logits_TE, atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(y_TD, block.forward_masked(x_TD, routing.gates_TE)[0], atol=1e-5, rtol=1e-5)
+
+
+def test_a_short_text_always_runs_on_the_weights_that_the_encoder_holds_now(tiny_sparse: Encoder) -> None:
+    """Written in place, replaced by other tensors, swapped by a change of type and back, or copied and then changed."""
+    packed, thresholds_E = pack([[1, 2, 3, 4, 5]]), torch.full((4,), 0.6)
+
+    def answer(encoder: Encoder) -> Tensor:
+        with torch.inference_mode():
+            return encoder(packed, lambda _, logits_TE: decide(logits_TE, thresholds_E, 0.2))[0]
+
+    def afresh(encoder: Encoder) -> Tensor:
+        fresh = Encoder(encoder.config).eval()
+        fresh.load_state_dict(encoder.state_dict())
+        return answer(fresh)
+
+    before = answer(tiny_sparse)
+    tiny_sparse.layers[1].ffn.router.outer.bias.detach().add_(torch.tensor([2.0, 0.0, 0.0, 0.0]))
+    written = answer(tiny_sparse)
+    assert not torch.equal(written, before)
+    assert torch.equal(written, afresh(tiny_sparse))
+
+    twin = copy.deepcopy(tiny_sparse)
+    tiny_sparse.load_state_dict({k: v * 1.1 for k, v in tiny_sparse.state_dict().items()}, assign=True)
+    assert torch.equal(answer(tiny_sparse), afresh(tiny_sparse))
+    assert torch.equal(answer(twin), written)
+
+    twin.layers[0].ffn.w1_HD = torch.nn.Parameter(twin.layers[0].ffn.w1_HD.detach() * 0.5)
+    assert torch.equal(answer(twin), afresh(twin))
+    assert not torch.equal(answer(twin), written)
+    twin.layers[1].ffn = copy.deepcopy(twin.layers[0].ffn)
+    assert torch.equal(answer(twin), afresh(twin))
+    tiny_sparse.double()
+    tiny_sparse.float()
+    assert torch.equal(answer(tiny_sparse), afresh(tiny_sparse))
 
 
 def test_all_experts_on_is_the_dense_block(tiny_dense: Encoder, tiny_sparse: Encoder) -> None:
