@@ -18,7 +18,7 @@ from torch import Tensor
 from moe_core.errors import CheckpointError, InputError
 from moe_core.model.checkpoint import read_json
 from moe_core.model.encoder import Encoder, PackedTexts, pack, pool
-from moe_core.model.router import Thresholds, decide_at
+from moe_core.model.router import AdaptiveRoute, Thresholds
 from moe_core.model.split import expert_layers
 
 COARSE_TAUS = tuple(float(tau) for tau in 0.97 * np.linspace(1.0, 0.0, 40) ** 1.7)
@@ -116,7 +116,7 @@ def measure(
     shares: list[float] = []
     n_tokens = 0
     for packed, target_BD, domain_B in zip(batches, dense_BD, domains, strict=True):
-        hidden_TD, routings = student(packed, lambda layer, z: decide_at(z, thresholds[layer]))
+        hidden_TD, routings = student(packed, AdaptiveRoute(thresholds))
         active_LT = torch.stack([(r.gates_TE > 0).float().mean(dim=1) for r in routings])
         executed_L += active_LT.sum(dim=1).numpy()
         n_tokens += len(packed.ids_T)

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from moe_core.model import short_text
 from moe_core.model.dispatch import few_tokens
 from moe_core.model.layers import DenseFeedForward, ExpertFeedForward
 from moe_core.model.prepared import REPLACEMENTS, Derived, PreparedLinear, can_prepare
-from moe_core.model.router import RouterConfig, Routing
+from moe_core.model.router import AdaptiveRoute, RouterConfig, Routing
 from moe_core.model.whole import PreparedWhole
 
 # Narrow heads want padding in the fused kernel. Microseconds a text of 72 / 96 / 128 tokens in groups of 16, one
@@ -179,6 +180,11 @@ class EncoderLayer(nn.Module):
         a_TD = self.attend(x_TD, groups)
         ffn = self.ffn
         assert isinstance(ffn, ExpertFeedForward)
+        if whole is not None and whole.router is not None and isinstance(route, AdaptiveRoute):
+            thresholds = route.plain(index)
+            if thresholds is not None:
+                y_TD, routing = short_text.run(whole, a_TD, thresholds)
+                return self.ffn_norm(a_TD + y_TD), routing
         logits_TE, begun = ffn.read(a_TD, whole)
         routing = route(index, logits_TE)
         return self.ffn_norm(a_TD + ffn.forward_routed(a_TD, routing, begun)), routing

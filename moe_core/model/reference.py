@@ -15,7 +15,7 @@ from moe_core.model.checkpoint import folder_sha256, load_encoders
 from moe_core.model.encoder import Encoder, EncoderConfig, RouteLayer
 from moe_core.model.heads import Head, load_heads
 from moe_core.model.requests import Answer, Setting, TextRequest
-from moe_core.model.router import Mode, decide_at
+from moe_core.model.router import AdaptiveRoute, Mode
 from moe_core.model.session import Session
 from moe_core.model.tokens import TextTokenizer
 from moe_core.records import RoutingSink
@@ -78,8 +78,7 @@ class RoutedModel:
         """
         n_layers = self.config.n_layers
         thresholds = layer_thresholds(self.adapted, [self.calibration.tau(budget)] * n_layers)
-        left = available or [None] * n_layers
-        return lambda layer, logits_TE: decide_at(logits_TE, thresholds[layer], left[layer])
+        return AdaptiveRoute(thresholds, available)
 
     def session(self, setting: Setting, sink: RoutingSink | None = None, **details: Any) -> Session:
         """A run at one setting. `details`: source, actor, config (see Session)."""

@@ -16,6 +16,7 @@ An expert just above its threshold enters softly: its gate weight grows from 0 t
 by `ramp` (relative) above the threshold. So a score that differs in the last bit cannot make the output jump.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -112,8 +113,9 @@ class Thresholds:
 
     @classmethod
     def of(cls, thresholds_E: Tensor, ramp: float) -> "Thresholds":
-        fade_E = (ramp * thresholds_E).clamp_(min=1e-9)
-        return cls(thresholds_E, fade_E, float(thresholds_E.max() + fade_E.max()) < 1)
+        values_E = thresholds_E.float().contiguous()
+        fade_E = (ramp * values_E).clamp_(min=1e-9)
+        return cls(values_E, fade_E, float(values_E.max() + fade_E.max()) < 1)
 
 
 def decide(logits_TE: Tensor, thresholds_E: Tensor, ramp: float, available_E: Tensor | None = None) -> Routing:
@@ -131,7 +133,7 @@ def decide_at(logits_TE: Tensor, thresholds: Thresholds, available_E: Tensor | N
     scores_TE = relative_scores(logits_TE)
     if available_E is None and thresholds.strongest_runs:  # nearly always, so without a further call
         gates_TE = ((scores_TE - thresholds.values_E) / thresholds.fade_E).clamp_(0.0, 1.0)
-        return Routing(logits_TE, scores_TE, thresholds.values_E, gates_TE, _nobody(len(gates_TE)))
+        return Routing(logits_TE, scores_TE, thresholds.values_E, gates_TE, nobody(len(gates_TE)))
     gates_TE, floor_T = _gates(scores_TE, thresholds)
     if available_E is None:
         return Routing(logits_TE, scores_TE, thresholds.values_E, gates_TE, floor_T)
@@ -142,8 +144,26 @@ def decide_at(logits_TE: Tensor, thresholds: Thresholds, available_E: Tensor | N
     return Routing(logits_TE, scores_TE, thresholds.values_E, gates_TE, floor_T, (gates_TE > 0) & ~wanted_TE)
 
 
+@dataclass(frozen=True, slots=True)
+class AdaptiveRoute:
+    """The adaptive rule at thresholds of every layer, for `Encoder.forward`; available: see `decide`, None for layers
+    that lost no expert."""
+
+    thresholds: Sequence[Thresholds]
+    available: Sequence[Tensor | None] | None = None
+
+    def __call__(self, layer: int, logits_TE: Tensor) -> Routing:
+        return decide_at(logits_TE, self.thresholds[layer], self.available[layer] if self.available else None)
+
+    def plain(self, layer: int) -> Thresholds | None:
+        """This layer's thresholds, if nothing else is needed to decide: no expert lost, no floor."""
+        thresholds = self.thresholds[layer]
+        lost = self.available is not None and self.available[layer] is not None
+        return thresholds if thresholds.strongest_runs and not lost else None
+
+
 @lru_cache(maxsize=64)
-def _nobody(n_tokens: int) -> Tensor:
+def nobody(n_tokens: int) -> Tensor:
     """No floor for any token; shared by all calls of that size, never written to."""
     return torch.zeros(n_tokens, dtype=torch.bool)
 
@@ -155,7 +175,7 @@ def _gates(scores_TE: Tensor, thresholds: Thresholds, available_E: Tensor | None
         margins_TE = margins_TE.masked_fill_(~available_E, float("-inf"))
     gates_TE = (margins_TE / thresholds.fade_E).clamp_(0.0, 1.0)
     if thresholds.strongest_runs:
-        return gates_TE, _nobody(len(gates_TE))
+        return gates_TE, nobody(len(gates_TE))
     best_T1 = margins_TE.argmax(dim=1, keepdim=True)
     return gates_TE.scatter_(1, best_T1, 1.0), margins_TE.gather(1, best_T1).squeeze(1) <= 0
 

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from moe_core.errors import InputError
 from moe_core.model import costs
 from moe_core.model.calibration import check_budget, layer_thresholds
-from moe_core.model.encoder import PackedTexts, pack, pool
+from moe_core.model.encoder import PackedTexts, RouteLayer, pack, pool
 from moe_core.model.lost_experts import available_LE, expert_name
 from moe_core.model.policy import check_thresholds
 from moe_core.model.recording import counted, decisions_of, sums_per_text
 from moe_core.model.requests import Answer, ReadyRequest, Setting, TextRequest, Trace
-from moe_core.model.router import MODES, Routing, decide_at, decide_top_k
+from moe_core.model.router import MODES, AdaptiveRoute, Routing, decide_top_k
 from moe_core.model.tokens import TokenizedText
 from moe_core.records import RequestRecord, RoutingBatch, RoutingSink, RunRecord
 
@@ -55,6 +55,8 @@ class Session:
         self.thresholds = layer_thresholds(model.adapted, tau_L)
         self.available = self._available()
         self.top_k = max(1, round(setting.budget * sizes.n_experts))
+        adaptive = AdaptiveRoute(self.thresholds, self.available)
+        self._route: RouteLayer = self._top_k_route if setting.mode == "topk" else adaptive
         self._count = 0
         now = datetime.now(UTC)
         self.run = RunRecord(
@@ -141,10 +143,8 @@ class Session:
         if chunk:
             yield chunk
 
-    def _route(self, layer: int, logits_TE: torch.Tensor) -> Routing:
-        if self.setting.mode == "topk":
-            return decide_top_k(logits_TE, self.top_k, self.available[layer])
-        return decide_at(logits_TE, self.thresholds[layer], self.available[layer])
+    def _top_k_route(self, layer: int, logits_TE: torch.Tensor) -> Routing:
+        return decide_top_k(logits_TE, self.top_k, self.available[layer])
 
     def _answer_chunk(self, ids: Sequence[str], ready: Sequence[ReadyRequest]) -> list[Answer]:
         sizes, dense = self.model.config, self.setting.mode == "dense"

@@ -68,12 +68,13 @@ def prepare_whole(
     b1_EF[:, -1] = 1.0
     constant_E1 = F.gelu(b1_EF[:, -1:])
     w2_EFD[:, -1] = -mean_ED / constant_E1
+    router = torch.cat([outer_E.unsqueeze(0) / constant_E1[-1], outer_ER.t()]) if same else None
     if same:
         w1_XD[n_neurons : n_neurons + n_read], b1_X[n_neurons : n_neurons + n_read] = inner_RD, inner_R
     return PreparedWhole(
         w1=prepare(w1_XD), b1=b1_X, w2=prepare(w2_XD.t()), base_D=b2_D + mean_ED.sum(dim=0),
         block=block, router_from=n_neurons - 1, router_to=n_neurons + n_read,
-        router=torch.cat([outer_E.unsqueeze(0) / constant_E1[-1], outer_ER.t()]) if same else None,
+        router=router,
         usable=all(sound_experts(w1_HD, b1_H, w2_HD, n_experts)),
     )  # fmt: skip
 
