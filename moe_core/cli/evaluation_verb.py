@@ -26,6 +26,10 @@ def evaluate(
     tokens: Annotated[
         int | None, typer.Option("--tokens", min=1000, help="Tokens of each test set; more texts, narrower intervals.")
     ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", help="Measure only this part again: a head, behaviour, a task, lost experts."),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Measure quality, lost experts, escalation and work of a model; write evaluation.json and MODEL_CARD.md."""
@@ -36,7 +40,7 @@ def evaluate(
 
     routed = load_model(model)
     cases = behaviour if behaviour != BEHAVIOUR or behaviour.is_file() else None
-    given: dict[str, Any] = {"unseen": tuple(unseen or ()), "behaviour": cases}
+    given: dict[str, Any] = {"unseen": tuple(unseen or ()), "behaviour": cases, "only": tuple(only or ())}
     if tokens is not None:
         given["task_tokens"] = tokens
     config = EvaluationConfig.quick(tasks, **given) if quick else EvaluationConfig(tasks=tasks, **given)

@@ -29,7 +29,8 @@ COLD = 0.1  # of an equal share
 class EvaluationConfig:
     """What to measure on. tasks: folder of <head name>/test.jsonl; unseen: folders with train.jsonl and test.jsonl of
     tasks that nothing was trained on; behaviour: JSON lines for the sentiment head. Of every test set at most `n` texts
-    and `task_tokens` tokens are used, texts cut at `max_tokens`; `train_n`: training texts of an unseen task."""
+    and `task_tokens` tokens are used, texts cut at `max_tokens`; `train_n`: training texts of an unseen task.
+    only: parts to measure again (a head, `behaviour`, an unseen task, `lost experts`, `difficulty`); the rest stays."""
 
     tasks: Path
     unseen: Sequence[Path] = ()
@@ -43,6 +44,10 @@ class EvaluationConfig:
     difficulty_tokens: int = 30_000
     lost: LossPlan = LossPlan()  # noqa: RUF009 - frozen
     seed: int = 0
+    only: Sequence[str] = ()
+
+    def wants(self, part: str) -> bool:
+        return not self.only or part in self.only
 
     @classmethod
     def quick(cls, tasks: Path, **given: Any) -> "EvaluationConfig":
@@ -71,36 +76,63 @@ def evaluate(model: RoutedModel, config: EvaluationConfig) -> Iterator[tuple[str
     Raises InputError where there is nothing to measure on.
     """
     budgets = [b for b in config.budgets if b >= model.calibration.smallest_budget]
-    results = _Results(_head_of_document(model, config, budgets))
-    document = results.document
     found = [name for name in sorted(model.heads) if (config.tasks / name / "test.jsonl").is_file()]
     if not found:
         raise InputError(
             f"{config.tasks} holds no test set of a head of this model: run `routelens data get sentiment`."
         )
-    cases = read_labelled(config.behaviour) if config.behaviour is not None else None
+    cases = read_labelled(config.behaviour) if config.behaviour is not None and "sentiment" in model.heads else None
     new = [_read_unseen(folder) for folder in config.unseen]  # refused now, not after the first ten minutes
+    parts = [*found, *(["behaviour"] if cases else []), *(task.name for task in new), "lost experts", "difficulty"]
+    if wrong := [part for part in config.only if part not in parts]:
+        raise InputError(f"--only {wrong[0]}: no such part here; use one of {', '.join(parts)}.")
+    results = _Results(_head_of_document(model, config, budgets))
+    document = results.document | (_measured_before(model) if config.only else {})
+    results.document = document
     for name in found:
-        _task(model, config, results, name, budgets)
-        yield name, document
-    if cases is not None and "sentiment" in model.heads:
+        results.tasks[name] = _taken(model, config, read_labelled(config.tasks / name / "test.jsonl"), config.n)
+        if config.wants(name):
+            _task(model, config, results, name, budgets)
+            yield name, document
+    if cases is not None and config.wants("behaviour"):
         _behaviour(model, config, results, cases, budgets)
         yield "behaviour", document
     for task in new:
-        _unseen(model, config, results, task, budgets)
-        yield task.name, document
+        if config.wants(task.name):
+            _unseen(model, config, results, task, budgets)
+            yield task.name, document
     lost = config.lost
     if lost.budget >= model.calibration.smallest_budget:
-        document["lost_experts"] = measure_lost(model, results.tasks, lost)
-        yield "lost experts", document
-        document["difficulty"] = measure_difficulty(model, _mixed(results, config.difficulty_tokens), lost.budget)
-        yield "difficulty", document
-    document["layers"], document["load"] = _work(results.adaptive)
-    document |= _kept_wall(model)
+        if config.wants("lost experts"):
+            document["lost_experts"] = measure_lost(model, results.tasks, lost)
+            yield "lost experts", document
+        if config.wants("difficulty"):
+            document["difficulty"] = measure_difficulty(model, _mixed(results, config.difficulty_tokens), lost.budget)
+            yield "difficulty", document
+    if not config.only:
+        document["layers"], document["load"] = _work(results.adaptive)
+        document |= _kept_wall(model)
     document["findings"] = [asdict(finding) for finding in findings(document)]
     path = model.folder / MEASUREMENTS
     path.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     yield "all", document
+
+
+def _measured_before(model: RoutedModel) -> dict[str, Any]:
+    """Raises InputError unless evaluation.json is of these weights."""
+    path = model.folder / MEASUREMENTS
+    document = read_json(path) if path.is_file() else {}
+    if document.get("model_sha256") != model.sha256:
+        raise InputError(f"{path} holds no figures of these weights: measure everything once, without --only.")
+    return document
+
+
+def _replace(document: dict[str, Any], key: str, entry: Mapping[str, Any], escalation: Sequence[Any]) -> None:
+    """Puts a task's figures in the place of its earlier ones, or behind the others."""
+    name, rows = entry["name"], document[key]
+    at = next((i for i, row in enumerate(rows) if row["name"] == name), len(rows))
+    rows[at : at + 1] = [entry]
+    document["escalation"] = [row for row in document["escalation"] if row["task"] != name] + list(escalation)
 
 
 def _head_of_document(model: RoutedModel, config: EvaluationConfig, budgets: Sequence[float]) -> dict[str, Any]:
@@ -124,13 +156,12 @@ def _kept_wall(model: RoutedModel) -> dict[str, Any]:
 
 
 def _task(model: RoutedModel, config: EvaluationConfig, results: _Results, name: str, budgets: Sequence[float]) -> None:
-    data, ids = _taken(model, config, read_labelled(config.tasks / name / "test.jsonl"), config.n)
+    data, ids = results.tasks[name]
     sides = quality.embed_all(model, ids, budgets)
     head = model.head(name)
-    results.document["tasks"].append(quality.measure_task(name, "shipped", head, data, sides))
+    entry = quality.measure_task(name, "shipped", head, data, sides)
     bases = [b for b in config.base_budgets if b in budgets]
-    results.document["escalation"] += sweep(name, head, data, sides, bases)
-    results.tasks[name] = (data, ids)
+    _replace(results.document, "tasks", entry, sweep(name, head, data, sides, bases))
     for budget in budgets:
         results.adaptive.setdefault(budget, []).append(sides["adaptive", budget])
 
@@ -152,9 +183,8 @@ def _behaviour(
     head = model.head("sentiment")
     entry = quality.measure_task("behaviour_cases", "unseen", head, data, sides)
     entry["slices"] = quality.slices(head, data, sides)
-    results.document["unseen"].append(entry)
     bases = [b for b in config.base_budgets if b in budgets]
-    results.document["escalation"] += sweep("behaviour_cases", head, data, sides, bases)
+    _replace(results.document, "unseen", entry, sweep("behaviour_cases", head, data, sides, bases))
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,9 +213,8 @@ def _unseen(
     sides = quality.embed_all(model, ids, budgets)
     entry = quality.measure_task(task.name, "unseen", head, data, sides)
     entry["n_train"] = len(train)
-    results.document["unseen"].append(entry)
     bases = [b for b in config.base_budgets if b in budgets]
-    results.document["escalation"] += sweep(task.name, head, data, sides, bases)
+    _replace(results.document, "unseen", entry, sweep(task.name, head, data, sides, bases))
 
 
 def _taken(

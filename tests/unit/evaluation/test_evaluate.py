@@ -59,6 +59,32 @@ def test_wall_times_of_the_same_weights_stay_and_those_of_others_go(
         assert json.loads(path.read_text())["wall"] == expected
 
 
+def test_one_part_is_measured_again_and_the_others_stay(model: RoutedModel, tmp_path: Path, write_task: Write) -> None:
+    """The part's row and its escalation take the place of the old ones; of other weights, or of no part, nothing."""
+    for name in ("sentiment", "mood"):
+        write_task(tmp_path / "tasks" / name)
+    small = {"lost": LOST, "budgets": (1.0, 0.35, 0.25), "base_budgets": (0.25,), "difficulty_tokens": 300}
+    config = EvaluationConfig(tasks=tmp_path / "tasks", **small)
+    path = model.folder / "evaluation.json"
+    with pytest.raises(InputError, match=r"holds no figures of these weights: measure everything once"):
+        list(evaluate(model, EvaluationConfig(tasks=tmp_path / "tasks", only=("mood",), **small)))
+    list(evaluate(model, config))
+    before = json.loads(path.read_text())
+    again = EvaluationConfig(tasks=tmp_path / "tasks", only=("mood",), n=20, **small)
+    assert [what for what, _ in evaluate(model, again)] == ["mood", "all"]
+    after = json.loads(path.read_text())
+    assert [(task["name"], task["n"]) for task in after["tasks"]] == [("mood", 20), ("sentiment", 40)]
+    assert after["tasks"][1] == before["tasks"][1]
+    counted = sorted({(row["task"], row["n"]) for row in after["escalation"]})
+    assert counted == [("mood", 20), ("sentiment", 40)]
+    assert len(after["escalation"]) == len(before["escalation"])
+    assert {k: after[k] for k in ("lost_experts", "difficulty", "layers", "load")} == {
+        k: before[k] for k in ("lost_experts", "difficulty", "layers", "load")
+    }
+    with pytest.raises(InputError, match=r"--only moods: no such part here; use one of mood, sentiment, lost experts"):
+        list(evaluate(model, EvaluationConfig(tasks=tmp_path / "tasks", only=("moods",), **small)))
+
+
 def test_nothing_to_measure_on_is_said_in_one_sentence(model: RoutedModel, tmp_path: Path, write_task: Write) -> None:
     """An empty task folder, an unseen task whose sides overlap, and a line without label."""
     with pytest.raises(InputError, match=r"holds no test set of a head.*data get sentiment"):
