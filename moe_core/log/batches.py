@@ -86,7 +86,8 @@ def write_file(store: Store, path: str, table: pa.Table, run_id: str, batch_id: 
         "routelens.run_id": run_id,
         "routelens.batch_id": batch_id,
     }
-    data = segments.parquet_bytes(table, metadata)
+    encodings = encoding.PARQUET_ENCODINGS if table.schema.equals(encoding.DECISION_SCHEMA) else None
+    data = segments.parquet_bytes(table, metadata, encodings)
     segments.write_durable(store.path / path, data)
     return FileEntry(path=path, sha256=sha256(data).hexdigest(), size=len(data), rows=table.num_rows)
 

@@ -78,12 +78,18 @@ def fsync_dir(path: Path) -> None:
         os.close(descriptor)
 
 
-def parquet_bytes(table: pa.Table, metadata: Mapping[str, str]) -> memoryview:
-    """The table as one Parquet file: zstd 1, page checksums, `metadata` in the footer."""
-    sink = pa.BufferOutputStream()
+def parquet_bytes(
+    table: pa.Table, metadata: Mapping[str, str], encodings: Mapping[str, str] | None = None
+) -> memoryview:
+    """The table as one Parquet file: zstd 1, page checksums, `metadata` in the footer. `encodings`: of columns that are
+    not to be dictionary-coded."""
+    encodings = dict(encodings or {})
     with_dictionary = [
-        field.name for field in table.schema if not pa.types.is_floating(field.type) and not pa.types.is_map(field.type)
+        field.name
+        for field in table.schema
+        if not (pa.types.is_floating(field.type) or pa.types.is_map(field.type) or field.name in encodings)
     ]
+    sink = pa.BufferOutputStream()
     pq.write_table(
         table.replace_schema_metadata(dict(metadata)),
         sink,
@@ -91,6 +97,7 @@ def parquet_bytes(table: pa.Table, metadata: Mapping[str, str]) -> memoryview:
         compression_level=1,
         write_page_checksum=True,
         use_dictionary=with_dictionary,
+        column_encoding=encodings or None,
         store_schema=False,
     )
     return memoryview(sink.getvalue())
