@@ -19,17 +19,17 @@ from numpy.typing import NDArray
 
 from moe_core.errors import LogError
 from moe_core.log.encoding import LOGIT_SCALE, MAX_GATE_WEIGHT
-from moe_core.log.import_checks import RowFaults, flag, real, whole
-from moe_core.log.import_columns import ImportFile
-from moe_core.log.import_requests import ImportedRequests
-from moe_core.log.import_runs import LARGEST_ID, ImportRun
-from moe_core.log.import_tokens import LARGEST, NO_TOKEN, check_within
+from moe_core.log.imports.checks import RowFaults, flag, real, whole
+from moe_core.log.imports.columns import ImportFile
+from moe_core.log.imports.requests import ImportedRequests
+from moe_core.log.imports.runs import LARGEST_ID, ImportRun
+from moe_core.log.imports.tokens import LARGEST, NO_TOKEN, check_within
 from moe_core.records import DecisionFlag
 
 BATCH_ROWS = 2**17
 _ALL_FLAGS = sum(DecisionFlag)
 _MAX_LOGIT = (2**31 - 1) / LOGIT_SCALE
-_SQL = Path(__file__).parent / "sql" / "import" / "sort_decisions.sql"
+_SQL = Path(__file__).parents[1] / "sql" / "import" / "sort_decisions.sql"
 _ROW = "file_row_number"
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "autoload_known_extensions": False,
