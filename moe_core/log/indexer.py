@@ -25,9 +25,10 @@ from moe_core.log.listed_rows import rows_listed
 from moe_core.log.manifest import Entry, Position, Reading, read_manifest, start
 from moe_core.log.store import Store
 from moe_core.log.tombstones import Removals, Tombstone
+from moe_core.log.unrecorded import Unrecorded
 from moe_core.log.views import create_views, index_sql, run_values
 
-INDEX_VERSION = 2
+INDEX_VERSION = 3
 ENTRIES_PER_TRANSACTION = 64
 COMPACT_ABOVE_ROWS = 100_000
 
@@ -216,6 +217,8 @@ class Indexer:
                         if current is not None and self._is_whole(entry, current):
                             batches[batch.batch_id] = entry, current
                             left_out.remove(batch.batch_id)
+                    case "unrecorded":
+                        self._add_unrecorded(entry)
                     case "run_end":
                         self._add_run_end(entry)
                     case "event":
@@ -241,6 +244,13 @@ class Indexer:
             raise ValueError(f"run {run.run_id!r} has begun before")
         values = [*run_values(run_fields(run)), entry.writer_id]
         self._connection.execute("INSERT INTO run_rows VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+
+    def _add_unrecorded(self, entry: Entry) -> None:
+        lacking = Unrecorded.from_fields(entry.fields)
+        self._connection.execute(
+            "INSERT INTO unrecorded_rows VALUES (?, ?, ?, ?, ?)",
+            [str(entry.fields["run_id"]), without_zone(entry.at), lacking.requests, lacking.tokens, lacking.decisions],
+        )
 
     def _add_run_end(self, entry: Entry) -> None:
         fields = entry.fields

@@ -8,8 +8,9 @@ does, only a head that was published elsewhere helps (`published_heads.py`).
 
 A last line without a line end was cut off by a crash. It was never acknowledged and is not read.
 
-Kinds: `run` (the RunRecord), `batch` (files that count), `run_end` (totals), `event` (who changed what), `tombstone`
-(files that were lawfully removed, and what takes their place).
+Kinds: `run` (the RunRecord), `batch` (files that count), `unrecorded` (how much a full queue kept out of the log),
+`run_end` (totals), `event` (who changed what), `tombstone` (files that were lawfully removed, and what takes their
+place).
 """
 
 import fcntl
@@ -31,8 +32,8 @@ from moe_core.log.heads import head_bytes, head_path, head_problem, noted_head
 from moe_core.log.segments import fsync_dir, write_all, write_failure
 from moe_core.log.store import Store
 
-Kind = Literal["run", "batch", "run_end", "event", "tombstone"]
-KINDS: tuple[Kind, ...] = ("run", "batch", "run_end", "event", "tombstone")
+Kind = Literal["run", "batch", "unrecorded", "run_end", "event", "tombstone"]
+KINDS: tuple[Kind, ...] = ("run", "batch", "unrecorded", "run_end", "event", "tombstone")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
