@@ -25,6 +25,7 @@ from moe_core.log.file_state import FileState
 from moe_core.log.gate import ReadersGate
 from moe_core.log.indexer import Indexer, Refreshed
 from moe_core.log.ownership import note_tombstones, owned_by, take_ownership
+from moe_core.log.segments import OUT_OF_SPACE
 from moe_core.log.store import Store, open_store
 from moe_core.log.views import index_sql
 
@@ -315,11 +316,17 @@ def _private_database() -> duckdb.DuckDBPyConnection:
 
 
 def _is_damage(error: duckdb.Error) -> bool:
-    return isinstance(error, _DAMAGE) or type(error) is duckdb.Error
+    return (isinstance(error, _DAMAGE) or type(error) is duckdb.Error) and not _is_out_of_space(error)
+
+
+def _is_out_of_space(error: duckdb.Error) -> bool:
+    return any(os.strerror(number) in str(error) for number in OUT_OF_SPACE)
 
 
 def _unreadable(store: Store, error: duckdb.Error) -> LogError:
     reason = str(error).splitlines()[0]
+    if _is_out_of_space(error):
+        return LogError(f"The index of {store.path} cannot be written ({reason}); the log is intact, free some space.")
     return LogError(f"The index of {store.path} cannot answer ({reason}); make it again with `routelens index`.")
 
 

@@ -194,7 +194,7 @@ class Indexer:
             )
             self._connection.execute("COMMIT")
         except BaseException:
-            self._connection.execute("ROLLBACK")
+            self._roll_back()
             raise
         self._positions |= positions
         self._batch_ids |= added
@@ -301,9 +301,13 @@ class Indexer:
             self._connection.execute(index_sql("compact"))
             self._connection.execute("COMMIT")
         except BaseException:
-            self._connection.execute("ROLLBACK")
+            self._roll_back()
             raise
         self._rows_after_compaction = self._n_rollup_rows()
+
+    def _roll_back(self) -> None:
+        with suppress(duckdb.TransactionException):  # a COMMIT that failed has ended it
+            self._connection.execute("ROLLBACK")
 
     def _n_rollup_rows(self) -> int:
         ((n_rows,),) = self._rows(index_sql("count_sums"))

@@ -13,6 +13,7 @@ Kinds: `run` (the RunRecord), `batch` (files that count), `unrecorded` (how much
 place).
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -131,7 +132,12 @@ class ManifestWriter:
             self._note_head(-1, self._position.prev)  # takes its space on the disk now
             fsync_dir(store.manifest_dir)
         except OSError as error:
+            made = [path for path, descriptor in ((head_path(self.path), self._head), (self.path, self._file))
+                    if descriptor >= 0]  # fmt: skip
             self.close()
+            with suppress(OSError):
+                for path in made:
+                    path.unlink()
             raise ManifestError(write_failure(self.path, error)) from error
 
     def append(self, kind: Kind, fields: Mapping[str, Any]) -> Entry:
@@ -166,7 +172,9 @@ class ManifestWriter:
             os.ftruncate(self._file, self._position.offset)
 
     def _note_head(self, seq: int, digest: str) -> None:
-        os.pwrite(self._head, head_bytes(seq, digest), 0)
+        data = head_bytes(seq, digest)
+        if os.pwrite(self._head, data, 0) < len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def is_alive(manifest_path: Path) -> bool:
