@@ -18,6 +18,7 @@ with widgets.error_boundary(ctx, whole_page=True):
     widgets.question(ctx, t("What was decided for a request, and is the record unchanged?"), demo=data.has_demo(ctx))
     widgets.title(audit.finding(ctx))
     widgets.left_out(ctx, data.problems(ctx))
+    widgets.incomplete(ctx, data.runs(ctx))
     audit.verification(ctx)
     request_id = audit.find_request(ctx)
     if request_id is None:

@@ -2,20 +2,22 @@
 
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
+from moe_core.bench.freshness import measure_freshness
 from moe_core.bench.machine import load_average, machine, peak_rss_mb
 from moe_core.bench.recording_bench import measure_recording
 from moe_core.bench.traffic import Traffic
 from moe_core.bench.workload import DEMO_FILE
 from moe_core.errors import InputError
-from moe_core.log import queries
 from moe_core.log.index import Index
 from moe_core.log.writer import SegmentSink
 from moe_core.model.reference import RoutedModel, load_model
@@ -25,7 +27,8 @@ from moe_core.request_files import read_rows
 BUDGET = 0.35
 REQUESTS_AT_ONCE = 64
 HOURS = 48  # over which the requests are spread
-FRESH_TRIES = 12
+FRESH_TRIES = 12  # of each kind
+QUICK_FRESH_TRIES = 3
 Say = Callable[[str], None]
 
 
@@ -77,7 +80,8 @@ def bench_log(
 ) -> dict[str, Any]:  # fmt: skip
     """The document: one row per size of store (`ingest`), and one per regime of recording (`recording`).
 
-    Raises InputError for a size below 100,000, LogError where the temporary folder has no room.
+    `quick`: few tries, and one thread only: two that share a busy machine wait for each other for minutes. Raises
+    InputError for a size below 100,000, LogError where the temporary folder has no room.
     """
     for size in sizes:
         if size < 100_000:
@@ -88,8 +92,10 @@ def bench_log(
     rows = []
     for size in sizes:
         with tempfile.TemporaryDirectory(prefix="routelens-bench-", ignore_cleanup_errors=True) as place:
-            rows.append(_measure_store(Path(place) / "store", traffic, size, say))
-    recording = measure_recording(model, quick=quick, say=say)
+            tries = QUICK_FRESH_TRIES if quick else FRESH_TRIES
+            rows.append(_measure_store(Path(place) / "store", traffic, size, tries, say))
+    with _one_thread() if quick else nullcontext():
+        recording = measure_recording(model, quick=quick, say=say)
     return {
         "bench": "log", "quick": quick, "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(time.perf_counter() - started, 1), "model": model.name, "model_sha256": model.sha256,
@@ -101,7 +107,17 @@ def bench_log(
     }  # fmt: skip
 
 
-def _measure_store(store: Path, traffic: Traffic, size: int, say: Say) -> dict[str, Any]:
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _measure_store(store: Path, traffic: Traffic, size: int, tries: int, say: Say) -> dict[str, Any]:
     filled = fill(store, traffic, size, say=say)
     segments = list((store / "segments").rglob("*.parquet"))
     segment_bytes = sum(path.stat().st_size for path in segments)
@@ -109,10 +125,11 @@ def _measure_store(store: Path, traffic: Traffic, size: int, say: Say) -> dict[s
                                     for path in (store / part).rglob("*") if path.is_file())  # fmt: skip
     say(f"{filled.decisions:,} decisions written in {filled.wall_s:.0f} s; building the index")
     cpu, wall = time.process_time(), time.perf_counter()
-    with Index.open(store) as index:
-        index.refresh()
+    with Index.open(store):
         index_cpu, index_wall = time.process_time() - cpu, time.perf_counter() - wall
-        fresh = _freshness(store, index, traffic)
+    index_bytes = store.joinpath("index.duckdb").stat().st_size
+    say(f"index built in {index_wall:.1f} s; recording single requests until another process finds them")
+    fresh = measure_freshness(store, traffic, tries)
     return {
         "decisions": filled.decisions, "requests": filled.requests, "segments": len(segments),
         "decisions_per_cpu_s": filled.decisions / filled.write_cpu_s,
@@ -120,31 +137,10 @@ def _measure_store(store: Path, traffic: Traffic, size: int, say: Say) -> dict[s
         "bytes_per_decision": segment_bytes / filled.decisions,
         "bytes_per_decision_with_requests": all_bytes / filled.decisions,
         "index_cpu_ns_per_decision": 1e9 * index_cpu / filled.decisions, "index_wall_s": index_wall,
-        "index_bytes_per_decision": (store / "index.duckdb").stat().st_size / filled.decisions,
-        "freshness_p50_s": float(np.quantile(fresh, 0.5)), "freshness_p95_s": float(np.quantile(fresh, 0.95)),
-        "freshness_tries": len(fresh),
+        "index_bytes_per_decision": index_bytes / filled.decisions,
+        "freshness_p50_s": float(np.quantile(fresh.since_handed_over, 0.5)),
+        "freshness_p95_s": float(np.quantile(fresh.since_handed_over, 0.95)),
+        "freshness_acknowledged_p50_s": float(np.quantile(fresh.since_acknowledged, 0.5)),
+        "freshness_acknowledged_p95_s": float(np.quantile(fresh.since_acknowledged, 0.95)),
+        "freshness_tries": tries,
     }  # fmt: skip
-
-
-def _freshness(store: Path, index: Index, traffic: Traffic) -> list[float]:
-    """Seconds from the moment a request was answered until a query of the dashboard counts it: a live writer with its
-    default patience, and an index that refreshes in the background as the dashboard's does."""
-    rng = np.random.default_rng(1)
-    run = replace(traffic.run, run_id="bench-fresh", started_at=datetime.now(UTC))
-    traffic = replace(traffic, run=run)
-    index.start_background_refresh()
-    waited = []
-    with SegmentSink(store) as sink:
-        sink.begin_run(run)
-        for number in range(1, FRESH_TRIES + 1):
-            records, decisions = traffic.draw(rng, 1, number, datetime.now(UTC), timedelta())
-            known = int(queries.store_totals(index).iloc[0]["requests"])
-            handed_over = time.perf_counter()
-            sink.append(records, decisions)
-            while int(queries.store_totals(index).iloc[0]["requests"]) == known:
-                if time.perf_counter() - handed_over > 60:
-                    raise InputError("A recorded request was not found within a minute: keep other work off and retry.")
-                time.sleep(0.01)
-            waited.append(time.perf_counter() - handed_over)
-            time.sleep(float(rng.random()) * 0.7)  # not in step with the refreshes
-    return waited

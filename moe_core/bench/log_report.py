@@ -19,8 +19,10 @@ def log_lines(document: Mapping[str, Any]) -> list[str]:
             "tokens and manifest)",
             f"  index: {row['index_cpu_ns_per_decision']:.0f} ns of CPU and "
             f"{row['index_bytes_per_decision']:.2f} bytes a decision, {row['index_wall_s']:.1f} s in all",
-            f"  found after {row['freshness_p50_s']:.2f} s (p50), {row['freshness_p95_s']:.2f} s (p95), "
-            f"{row['freshness_tries']} tries",
+            f"  found by another process {row['freshness_p50_s']:.2f} s (p50), {row['freshness_p95_s']:.2f} s (p95) "
+            f"after it was handed over, {row['freshness_acknowledged_p50_s']:.2f} s and "
+            f"{row['freshness_acknowledged_p95_s']:.2f} s after it was acknowledged; {row['freshness_tries']} tries "
+            "each",
         ]
     for row in document["recording"]:
         lines.append(

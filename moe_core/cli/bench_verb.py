@@ -50,7 +50,9 @@ def bench_model_verb(
 
 @bench_app.command("log")
 def bench_log_verb(
-    quick: Annotated[bool, typer.Option("--quick", help="One small store, few repetitions: about a minute.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="One small store, few repetitions, one thread: about a minute.")
+    ] = False,
     decisions: Annotated[
         str | None, typer.Option("--decisions", help="Sizes of the stores, as in 1000000,10000000,100000000.")
     ] = None,

@@ -30,7 +30,7 @@ def import_parquet(
 
     Everything is checked first. The first wrong row is named, and then nothing is imported.
     """
-    from moe_core.log import import_parquet as importer
+    from moe_core.log.imports import parquet as importer
 
     result = importer.import_parquet(folder, store)
     cards = dict(result.quality_cards)

@@ -9,13 +9,14 @@ from moe_core.cli.output import table
 from moe_core.cli.run_options import RunPlan
 
 if TYPE_CHECKING:
+    from moe_core.log.unrecorded import Unrecorded
     from moe_core.model.escalation import EscalatedAnswer, Escalator
     from moe_core.model.session import Session
 
 
 def infer_document(
     session: "Session", escalator: "Escalator | None", plan: RunPlan, answers: "Sequence[EscalatedAnswer]",
-    wall_ms: float, store: Path | None,
+    wall_ms: float, store: Path | None, unrecorded: "Unrecorded",
 ) -> dict[str, Any]:  # fmt: skip
     """The JSON document: one entry a request, in their order, and totals. Costs count both passes."""
     n_tokens = sum(a.first.n_tokens for a in answers)
@@ -39,6 +40,7 @@ def infer_document(
         "wall_ms": wall_ms,
         "logged": store is not None,
         "store": None if store is None else str(store),
+        "unrecorded": asdict(unrecorded),
         "escalated": sum(a.escalated for a in answers),
         "escalation_run_id": None if escalator is None else escalator.run_id,
     }
@@ -57,7 +59,11 @@ def infer_lines(document: dict[str, Any]) -> list[str]:
     ]  # fmt: skip
     head = ("request", "label", "score", "tokens", "experts used", "FLOPs vs dense", "ms")
     more = totals["requests"] - len(rows)
-    kept = f"{totals['decisions']:,} decisions in {totals['store']}" if totals["logged"] else "nothing logged"
+    lacking = totals["unrecorded"]
+    recorded = totals["decisions"] - lacking["decisions"]
+    kept = f"{recorded:,} decisions in {totals['store']}" if totals["logged"] else "nothing logged"
+    if lacking["requests"]:
+        kept += f"; {lacking['requests']:,} requests are not recorded, since the queue of the log was full"
     share = totals["flops"] / totals["flops_dense"]
     again = f"{totals['escalated']} run again ({totals['escalation_run_id']}), " if totals["escalated"] else ""
     return [

@@ -19,15 +19,18 @@ from moe_core.cli.run_options import (
     PolicyOption,
     RunPlan,
     TruncateFlag,
+    WhenFullOption,
     WithoutOption,
     plan_of_options,
     plan_of_policy,
     policy_of,
+    when_full,
 )
 from moe_core.errors import InputError
 from moe_core.request_files import TextRow, read_rows
 
 if TYPE_CHECKING:
+    from moe_core.log.unrecorded import WhenFull
     from moe_core.model.reference import RoutedModel
 
 FLUSH_EVERY = 256
@@ -54,11 +57,13 @@ def infer(
     attr: Annotated[list[str] | None, typer.Option("--attr", help="Column to keep as attribute; repeatable.")] = None,
     domain: Annotated[str | None, typer.Option("--domain", help="Column that names the domain.")] = None,
     no_log: Annotated[bool, typer.Option("--no-log", help="Answer without writing to the log.")] = False,
+    when_log_is_full: WhenFullOption = "wait",
     truncate: TruncateFlag = False,
     store: StoreOption = DEFAULT_STORE,
     as_json: JsonFlag = False,
 ) -> None:  # fmt: skip
     """Answer texts and log every routing decision."""
+    full = when_full(when_log_is_full, no_log)
     rivals = {"--budget": budget, "--max-loss": max_loss, "--mode": mode, "--escalate-below": escalate_below}
     followed = policy_of(policy, rivals, head)
     important = followed.escalation.important if followed is not None and followed.escalation is not None else None
@@ -80,7 +85,7 @@ def infer(
     )  # fmt: skip
     if plan.choice is not None:
         note(plan.choice.sentence)
-    document = _run(routed, plan, rows, None if no_log else store)
+    document = _run(routed, plan, rows, None if no_log else store, full)
     emit(document, infer_lines(document), as_json)
 
 
@@ -92,8 +97,11 @@ def _attributes(file: Path, attr: Sequence[str] | None, important: str | None) -
     return kept
 
 
-def _run(routed: "RoutedModel", plan: RunPlan, rows: Sequence[TextRow], store: Path | None) -> dict[str, Any]:
+def _run(
+    routed: "RoutedModel", plan: RunPlan, rows: Sequence[TextRow], store: Path | None, full: "WhenFull"
+) -> dict[str, Any]:
     """Answers all rows. A setting, rule or text that cannot be used is refused before the log is opened."""
+    from moe_core.log.unrecorded import Unrecorded
     from moe_core.log.writer import SegmentSink
     from moe_core.model.escalation import EscalatedAnswer, Escalator
 
@@ -102,15 +110,15 @@ def _run(routed: "RoutedModel", plan: RunPlan, rows: Sequence[TextRow], store: P
     escalator = None if plan.escalation is None else Escalator(session, plan.escalation)
     ready = session.ready(_requests(rows))
     answers: list[EscalatedAnswer] = []
+    sinks: list[SegmentSink] = []
     with ExitStack() as opened:
         if store is not None:
-            sinks = [opened.enter_context(SegmentSink(store))]
 
             def another() -> SegmentSink:
-                sinks.append(opened.enter_context(SegmentSink(store)))
+                sinks.append(opened.enter_context(SegmentSink(store, when_full=full)))
                 return sinks[-1]
 
-            session = routed.session(plan.setting, sinks[0], source="infer", actor=_actor(), config=plan.config)
+            session = routed.session(plan.setting, another(), source="infer", actor=_actor(), config=plan.config)
             escalator = None if plan.escalation is None else Escalator(session, plan.escalation, another)
         step = len(ready) if store is None else FLUSH_EVERY
         for start in range(0, len(ready), step):
@@ -119,14 +127,15 @@ def _run(routed: "RoutedModel", plan: RunPlan, rows: Sequence[TextRow], store: P
             answers += (
                 [EscalatedAnswer(each, each) for each in first] if escalator is None else escalator.finish(part, first)
             )
-            if store is None:
+            if store is None or full == "incomplete":  # a flush would wait for the disk
                 continue
             for sink in sinks:
                 sink.flush()
             if len(ready) > FLUSH_EVERY:
                 note(f"{session.run.run_id}: {len(answers)} of {len(ready)} requests acknowledged")
     wall_ms = 1000 * (time.perf_counter() - started)
-    return infer_document(session, escalator, plan, answers, wall_ms, store)
+    unrecorded = sum((sink.unrecorded for sink in sinks), Unrecorded())
+    return infer_document(session, escalator, plan, answers, wall_ms, store, unrecorded)
 
 
 def embed(

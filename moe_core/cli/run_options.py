@@ -10,6 +10,7 @@ import typer
 from moe_core.errors import InputError
 
 if TYPE_CHECKING:
+    from moe_core.log.unrecorded import WhenFull
     from moe_core.model.loss_bound import BudgetChoice
     from moe_core.model.policy import Escalation, Policy
     from moe_core.model.reference import RoutedModel
@@ -31,6 +32,15 @@ WithoutOption = Annotated[
 EscalateOption = Annotated[
     float | None,
     typer.Option("--escalate-below", help="Run again, dense, what leads the next label by less than this."),
+]
+WhenFullOption = Annotated[
+    str,
+    typer.Option(
+        "--when-log-is-full",
+        metavar="wait|incomplete",
+        help="wait: answers wait for the disk. incomplete: they do not; what does not fit in the queue of the log is "
+        "not recorded, and the run is marked as incomplete.",
+    ),
 ]
 MaxLossOption = Annotated[
     float | None,
@@ -61,6 +71,18 @@ def policy_of(path: Path | None, rivals: Mapping[str, object], head: str | None 
     if head is not None and policy.head is not None and head != policy.head:
         raise InputError(f"--head {head} is given, but {path} names the head {policy.head!r}: give one of them.")
     return policy
+
+
+def when_full(wanted: str, no_log: bool) -> "WhenFull":
+    """What --when-log-is-full says."""
+    from moe_core.log.unrecorded import WHEN_FULL
+
+    known = next((each for each in WHEN_FULL if each == wanted), None)
+    if known is None:
+        raise InputError(f"--when-log-is-full {wanted} is unknown: use one of {', '.join(WHEN_FULL)}.")
+    if no_log and known != "wait":
+        raise InputError(f"--no-log records nothing, but --when-log-is-full {wanted} is given: leave one of them out.")
+    return known
 
 
 def plan_of_policy(

@@ -76,11 +76,14 @@ def _check(
     report = verify_store(store, against, public_key)
     verdict = "intact" if report.ok else "DAMAGED OR ALTERED"
     lines = [f"{verdict}: {report.segments:,} segments, {report.decisions:,} decisions", *report.errors, *report.notes]
+    lines += [lacking.sentence(run_id) for run_id, lacking in report.incomplete.items()]
     if report.compared and report.ok:
         lines.append(f"published heads compared: {report.compared}, all that they name is still there")
     document: dict[str, Any] = {"ok": report.ok, "segments": report.segments, "decisions": report.decisions,
                                 "errors": list(report.errors), "notes": list(report.notes),
-                                "compared": report.compared, "published": None}  # fmt: skip
+                                "compared": report.compared, "published": None,
+                                "incomplete": [lacking.to_fields(run_id)
+                                               for run_id, lacking in report.incomplete.items()]}  # fmt: skip
     if publish_to is not None and report.ok:
         heads = publish_heads(open_store(store), publish_to, key)
         document["published"] = {

@@ -132,9 +132,10 @@ def source_name(source: str, t: Translate) -> str:
 def run_label(run: pd.Series, t: Translate) -> str:
     """One run in a list: when, where from, how."""
     budget = "" if pd.isna(run["budget"]) else f" {run['budget']:.2f}"
+    incomplete = f" · {t('incomplete')}" if run["unrecorded_requests"] else ""
     return (
         f"{run['started_at']:%Y-%m-%d %H:%M} UTC · {source_name(str(run['source']), t)} · "
-        f"{mode_name(str(run['mode']), t)}{budget} · n = {int(run['n_requests']):,}"
+        f"{mode_name(str(run['mode']), t)}{budget} · n = {int(run['n_requests']):,}{incomplete}"
     )
 
 

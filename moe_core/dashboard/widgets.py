@@ -169,6 +169,22 @@ def left_out(ctx: PageContext, problems: Sequence[str]) -> None:
             st.caption(ctx.t("and {n:,} more").format(n=len(problems) - MOST_PROBLEMS))
 
 
+def incomplete(ctx: PageContext, runs: pd.DataFrame) -> None:
+    """A notice of requests that were answered but never recorded; `runs` as `queries.list_runs`."""
+    lacking = runs[runs["unrecorded_requests"] > 0].set_index("run_id")
+    if lacking.empty:
+        return
+    with st.container(key="card_incomplete", gap="xsmall"):
+        st.markdown(f"**{ctx.t('Runs that are incomplete: their log could not keep up, and was told not to wait')}**")
+        sentence = ctx.t("{requests:,} requests with {decisions:,} decisions were answered and are not recorded: {run}")
+        for run in lacking.head(MOST_PROBLEMS).itertuples():
+            st.text(
+                sentence.format(requests=run.unrecorded_requests, decisions=run.unrecorded_decisions, run=run.Index)
+            )
+        if len(lacking) > MOST_PROBLEMS:
+            st.caption(ctx.t("and {n:,} more").format(n=len(lacking) - MOST_PROBLEMS))
+
+
 def csv_download(ctx: PageContext, frame: pd.DataFrame, *, file_name: str, key: str) -> None:
     """A button that saves the frame as UTF-8 CSV."""
     st.download_button(

@@ -13,13 +13,15 @@ from moe_core.log.entries import BatchEntry, FileEntry, run_from_fields
 from moe_core.log.manifest import Entry, Reading, read_all
 from moe_core.log.store import Store
 from moe_core.log.tombstones import Removals
+from moe_core.log.unrecorded import Unrecorded
 from moe_core.records import RunRecord
 
 
 @dataclass(kw_only=True, slots=True)
 class Catalog:
     """`batches` holds each batch that counts once, with the files that it has now; `listed` all of them as they were
-    written, dropped ones included; `run_writers` the writer of each run; `errors` one sentence each."""
+    written, dropped ones included; `run_writers` the writer of each run; `unrecorded` what incomplete runs lack;
+    `errors` one sentence each."""
 
     runs: dict[str, RunRecord] = field(default_factory=dict)
     run_writers: dict[str, str] = field(default_factory=dict)
@@ -28,6 +30,7 @@ class Catalog:
     removals: Removals = field(default_factory=Removals)
     tombstone_entries: list[Entry] = field(default_factory=list)
     run_ends: dict[str, Entry] = field(default_factory=dict)
+    unrecorded: dict[str, Unrecorded] = field(default_factory=dict)
     readings: dict[Path, Reading] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
 
@@ -88,6 +91,12 @@ def _add(catalog: Catalog, entry: Entry) -> None:
             if catalog.run_writers.get(batch.run_id) != entry.writer_id:
                 raise ValueError(f"batch {batch.batch_id} is of run {batch.run_id!r}, which this writer never began")
             catalog.listed[batch.batch_id] = batch
+        case "unrecorded":
+            run_id = str(entry.fields["run_id"])
+            if catalog.run_writers.get(run_id) != entry.writer_id:
+                raise ValueError(f"it counts what run {run_id!r} lacks, which this writer never began")
+            lacking = Unrecorded.from_fields(entry.fields)
+            catalog.unrecorded[run_id] = catalog.unrecorded.get(run_id, Unrecorded()) + lacking
         case "run_end":
             catalog.run_ends[str(entry.fields["run_id"])] = entry
         case "event":

@@ -18,6 +18,7 @@ from typing import Any
 
 import duckdb
 
+from moe_core.log.connections import connect_in_memory
 from moe_core.log.statement_guard import refusal
 from moe_core.log.views import create_console_relations
 
@@ -54,7 +55,7 @@ def answer(task: Mapping[str, Any]) -> str:
 
 def open_database(task: Mapping[str, Any]) -> duckdb.DuckDBPyConnection:
     """A DuckDB in memory with the four relations over the files of the task, and everything else locked."""
-    connection = duckdb.connect(":memory:")
+    connection = connect_in_memory()
     files = {role: [Path(path) for path in paths] for role, paths in task["files"].items()}
     create_console_relations(connection, task["runs"], files)
     _lock(connection, task)

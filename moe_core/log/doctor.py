@@ -13,6 +13,7 @@ from moe_core.log.manifest import is_alive
 from moe_core.log.migrations import recorded_steps
 from moe_core.log.removal import find_orphans
 from moe_core.log.store import SCHEMA_VERSION, Store, open_store
+from moe_core.log.unrecorded import Unrecorded
 from moe_core.log.verify import verify_store
 
 SCARCE_SHARE, SCARCE_BYTES = 0.05, 5_000_000_000  # free space is scarce below both
@@ -104,7 +105,10 @@ def _check_runs(store: Store, catalog: Catalog, found: Diagnosis) -> None:
         batches = [batch for batch in catalog.batches.values() if batch.run_id == run_id]
         n_decisions = sum(batch.files["decisions"].rows for batch in batches)
         runs.append({"run_id": run_id, "model": run.model, "started_at": run.started_at.isoformat(), "state": state,
-                     "batches": len(batches), "decisions": n_decisions})  # fmt: skip
+                     "batches": len(batches), "decisions": n_decisions,
+                     "unrecorded": asdict(catalog.unrecorded.get(run_id, Unrecorded()))})  # fmt: skip
+        if run_id in catalog.unrecorded:
+            found.say("note", catalog.unrecorded[run_id].sentence(run_id))
         if state == "cut off":
             found.say(
                 "note",
@@ -113,7 +117,8 @@ def _check_runs(store: Store, catalog: Catalog, found: Diagnosis) -> None:
             )
     count = {state: sum(run["state"] == state for run in runs) for state in ("ended", "recording", "cut off")}
     found.facts |= {"runs": runs, "writers": {"alive": n_alive, "gone": len(catalog.readings) - n_alive}}
-    found.say("ok", f"Runs: {', '.join(f'{n} {state}' for state, n in count.items())}.")
+    incomplete = f"; {len(catalog.unrecorded)} incomplete" if catalog.unrecorded else ""
+    found.say("ok", f"Runs: {', '.join(f'{n} {state}' for state, n in count.items())}{incomplete}.")
     found.say("ok", f"Processes that have written here: {n_alive} alive, {len(catalog.readings) - n_alive} gone.")
 
 

@@ -9,7 +9,7 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from moe_core.log.manifest import Entry
 from moe_core.log.relation_columns import COLUMNS
 from moe_core.log.request_encoding import PERSONAL_COLUMNS, REQUEST_SCHEMA
 from moe_core.log.store import Store, open_store
+from moe_core.log.unrecorded import Unrecorded
 
 _SCALES = {
     "logit": encoding.LOGIT_SCALE,
@@ -70,7 +71,7 @@ def export_run(store_dir: Path | str, run_id: str, out: Path, *, with_text: bool
         rows = _write_tables(store, catalog, run_id, partial, with_text)
         run = json.dumps([run_fields(catalog.runs[run_id])], ensure_ascii=False, indent=1)
         segments.write_durable(partial / "runs.json", run.encode())
-        segments.write_durable(partial / "README.txt", _readme(store, run_id, rows, with_text).encode())
+        segments.write_durable(partial / "README.txt", _readme(store, catalog, run_id, rows, with_text).encode())
         rows["runs.json"] = 1
         hashes = {name: segments.file_sha256(partial / name) for name in (*rows, "README.txt")}
         manifest = _manifest(store, catalog, run_id, partial, hashes, rows, with_text)
@@ -200,6 +201,7 @@ def _manifest(
         "exported_at": datetime.now(UTC).isoformat(),
         "run_id": run_id,
         "run_ended": run_id in catalog.run_ends,
+        "unrecorded": asdict(catalog.unrecorded.get(run_id, Unrecorded())),
         "with_text": with_text,
         "files": files,
         "manifest_lines": list(_lines_of(catalog, run_id)),
@@ -230,7 +232,7 @@ def _runs_of(entry: Entry) -> set[str]:
     return {entry.fields.get("run_id", "")}
 
 
-def _readme(store: Store, run_id: str, rows: dict[str, int], with_text: bool) -> str:
+def _readme(store: Store, catalog: Catalog, run_id: str, rows: dict[str, int], with_text: bool) -> str:
     lines = [
         f"Run {run_id} of the RouteLens store {store.store_id}, exported on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "",
@@ -238,6 +240,7 @@ def _readme(store: Store, run_id: str, rows: dict[str, int], with_text: bool) ->
         "The key of a decision is (run_id, request_id, position, layer, expert_id). Null means: not known, or erased.",
         "MANIFEST.json has the sha256 of each file here and the lines of the store's hash chain that list this run.",
         "`routelens import parquet FOLDER` reads this folder into another store.",
+        *([catalog.unrecorded[run_id].sentence(run_id)] if run_id in catalog.unrecorded else []),
         "" if with_text else "\nExported without personal data: no texts, attributes, token ids.\n",
     ]
     for name, columns in COLUMNS.items():

@@ -20,22 +20,15 @@ import duckdb
 import pandas as pd
 
 from moe_core.errors import LogError, RequestNotFoundError, SegmentError
+from moe_core.log.connections import connect, connect_in_memory
 from moe_core.log.file_state import FileState
 from moe_core.log.gate import ReadersGate
 from moe_core.log.indexer import Indexer, Refreshed
 from moe_core.log.ownership import note_tombstones, owned_by, take_ownership
+from moe_core.log.segments import OUT_OF_SPACE
 from moe_core.log.store import Store, open_store
 from moe_core.log.views import index_sql
 
-# One configuration for every connection of a process: DuckDB refuses to mix them.
-_CONFIG: dict[str, str | bool | int | float | list[str]] = {
-    "autoload_known_extensions": False,
-    "autoinstall_known_extensions": False,
-    "allow_community_extensions": False,
-    "allow_persistent_secrets": False,
-    "python_enable_replacements": False,
-    "memory_limit": "1GB",
-}
 CHECK_FILES_EVERY = 20  # background refreshes
 
 # What DuckDB raises where the database file is damaged, or a Parquet file is gone: the index is then made again.
@@ -188,7 +181,7 @@ class Index:
         """
         with self._refreshing:
             _remove_database(self._fresh_path)
-            fresh = _private_database() if self.is_private else duckdb.connect(str(self._fresh_path), config=_CONFIG)
+            fresh = _private_database() if self.is_private else connect(self._fresh_path)
             try:
                 indexer = Indexer(self.store, fresh)
                 indexer.create()
@@ -283,14 +276,13 @@ class Index:
     def _connect(self) -> duckdb.DuckDBPyConnection:
         if self.is_private:
             return _private_database()
-        path = str(self.store.index_path)
         try:
-            return duckdb.connect(path, config=_CONFIG)
+            return connect(self.store.index_path)
         except duckdb.Error as error:
             if "Could not set lock" in str(error):
                 raise owned_by(self.store, "a program that opened it directly") from None
             _remove_database(self.store.index_path)  # a cache that cannot be opened is made again
-            return duckdb.connect(path, config=_CONFIG)
+            return connect(self.store.index_path)
 
     def _use(self, connection: duckdb.DuckDBPyConnection) -> None:
         """From now on, cursors are made from this connection. It answers nothing itself, so any thread may ask it."""
@@ -320,16 +312,21 @@ class Index:
 
 
 def _private_database() -> duckdb.DuckDBPyConnection:
-    temp_dir = str(Path(tempfile.gettempdir()) / f"routelens-{os.getpid()}")
-    return duckdb.connect(":memory:", config=_CONFIG | {"temp_directory": temp_dir})
+    return connect_in_memory(Path(tempfile.gettempdir()) / f"routelens-{os.getpid()}")
 
 
 def _is_damage(error: duckdb.Error) -> bool:
-    return isinstance(error, _DAMAGE) or type(error) is duckdb.Error
+    return (isinstance(error, _DAMAGE) or type(error) is duckdb.Error) and not _is_out_of_space(error)
+
+
+def _is_out_of_space(error: duckdb.Error) -> bool:
+    return any(os.strerror(number) in str(error) for number in OUT_OF_SPACE)
 
 
 def _unreadable(store: Store, error: duckdb.Error) -> LogError:
     reason = str(error).splitlines()[0]
+    if _is_out_of_space(error):
+        return LogError(f"The index of {store.path} cannot be written ({reason}); the log is intact, free some space.")
     return LogError(f"The index of {store.path} cannot answer ({reason}); make it again with `routelens index`.")
 
 

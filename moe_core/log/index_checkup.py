@@ -8,6 +8,7 @@ import duckdb
 
 from moe_core.errors import IndexLockedError, LogError
 from moe_core.log.catalog import Catalog
+from moe_core.log.connections import connect
 from moe_core.log.ownership import owner_name, take_ownership
 from moe_core.log.store import Store
 
@@ -45,7 +46,7 @@ def check_index(store: Store, catalog: Catalog) -> IndexCheckup:
 
 
 def _read(store: Store, catalog: Catalog) -> IndexCheckup:
-    with duckdb.connect(str(store.index_path), read_only=True) as connection:
+    with connect(store.index_path, read_only=True) as connection:
         meta = dict(connection.execute("SELECT key, value FROM index_meta").fetchall())
         positions = dict(connection.execute("SELECT writer_id, byte_offset FROM manifest_positions").fetchall())
     if meta.get("store_sha256") != store.sha256:

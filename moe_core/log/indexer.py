@@ -18,16 +18,17 @@ from typing import Any
 import duckdb
 
 from moe_core.log.catalog import file_problem
-from moe_core.log.coactivation import pairs_of_segment
 from moe_core.log.entries import ROLES, BatchEntry, FileEntry, run_fields, run_from_fields
 from moe_core.log.file_state import FileState
+from moe_core.log.index_rows import add_batches, without_zone
 from moe_core.log.listed_rows import rows_listed
 from moe_core.log.manifest import Entry, Position, Reading, read_manifest, start
 from moe_core.log.store import Store
 from moe_core.log.tombstones import Removals, Tombstone
+from moe_core.log.unrecorded import Unrecorded
 from moe_core.log.views import create_views, index_sql, run_values
 
-INDEX_VERSION = 2
+INDEX_VERSION = 3
 ENTRIES_PER_TRANSACTION = 64
 COMPACT_ABOVE_ROWS = 100_000
 
@@ -193,7 +194,7 @@ class Indexer:
             )
             self._connection.execute("COMMIT")
         except BaseException:
-            self._connection.execute("ROLLBACK")
+            self._roll_back()
             raise
         self._positions |= positions
         self._batch_ids |= added
@@ -216,6 +217,8 @@ class Indexer:
                         if current is not None and self._is_whole(entry, current):
                             batches[batch.batch_id] = entry, current
                             left_out.remove(batch.batch_id)
+                    case "unrecorded":
+                        self._add_unrecorded(entry)
                     case "run_end":
                         self._add_run_end(entry)
                     case "event":
@@ -226,7 +229,7 @@ class Indexer:
                 what = f"manifest/{entry.writer_id}.jsonl line {entry.seq + 1} cannot be understood: {error}."
                 self._note_problem(entry.writer_id, None, what)
         if batches:
-            self._add_batches(list(batches.values()))
+            add_batches(self._connection, self._store, list(batches.values()))
         return left_out | set(batches)
 
     def _is_whole(self, entry: Entry, batch: BatchEntry) -> bool:
@@ -235,36 +238,6 @@ class Indexer:
             self._note_problem(entry.writer_id, batch, " ".join(problems))
         return not problems
 
-    def _add_batches(self, batches: list[tuple[Entry, BatchEntry]]) -> None:
-        paths = {role: [str(self._store.path / batch.files[role].path) for _, batch in batches] for role in ROLES}
-        batch_rows, file_rows = [], []
-        for entry, batch in batches:
-            n_rows = [batch.files[role].rows for role in ROLES]
-            batch_rows.append((batch.batch_id, batch.run_id, batch.day, _naive(entry.at), *n_rows))
-            for role in ROLES:
-                file = batch.files[role]
-                state = FileState.of(self._store.path / file.path) or FileState(-1, -1, 0)
-                file_rows.append(
-                    (batch.batch_id, role, file.path, file.sha256, state.size, state.mtime_ns, state.inode)
-                )
-        self._connection.executemany("INSERT INTO batch_rows VALUES (?, ?, ?, ?, ?, ?, ?)", batch_rows)
-        self._connection.executemany("INSERT INTO file_rows VALUES (?, ?, ?, ?, ?, ?, ?)", file_rows)
-        batch_ids = [batch.batch_id for _, batch in batches]
-        self._connection.execute(index_sql("add_requests"), {"requests": paths["requests"], "batch_ids": batch_ids})
-        files = {"segments": paths["decisions"], "requests": paths["requests"]}
-        self._connection.execute(index_sql("add_load"), files)
-        self._connection.execute(index_sql("add_active"), files)
-        for _, batch in batches:
-            self._add_pairs(batch)
-        self._connection.execute(index_sql("add_request_sums"), {"batch_ids": batch_ids})
-
-    def _add_pairs(self, batch: BatchEntry) -> None:
-        pairs = pairs_of_segment(self._store.path / batch.files["decisions"].path)
-        if pairs.num_rows:
-            self._connection.register("new_pairs", pairs)
-            self._connection.execute(index_sql("add_pairs"), {"run_id": batch.run_id})
-            self._connection.unregister("new_pairs")
-
     def _add_run(self, entry: Entry) -> None:
         run = run_from_fields(entry.fields["run"])
         if self._rows("SELECT 1 FROM run_rows WHERE run_id = ?", [run.run_id]):
@@ -272,16 +245,24 @@ class Indexer:
         values = [*run_values(run_fields(run)), entry.writer_id]
         self._connection.execute("INSERT INTO run_rows VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
 
+    def _add_unrecorded(self, entry: Entry) -> None:
+        lacking = Unrecorded.from_fields(entry.fields)
+        self._connection.execute(
+            "INSERT INTO unrecorded_rows VALUES (?, ?, ?, ?, ?)",
+            [str(entry.fields["run_id"]), without_zone(entry.at), lacking.requests, lacking.tokens, lacking.decisions],
+        )
+
     def _add_run_end(self, entry: Entry) -> None:
         fields = entry.fields
         totals = [int(fields[name]) for name in ("batches", "requests", "tokens", "decisions")]
         self._connection.execute(
-            "INSERT INTO run_end_rows VALUES (?, ?, ?, ?, ?, ?)", [str(fields["run_id"]), _naive(entry.at), *totals]
+            "INSERT INTO run_end_rows VALUES (?, ?, ?, ?, ?, ?)",
+            [str(fields["run_id"]), without_zone(entry.at), *totals],
         )
 
     def _add_event(self, entry: Entry) -> None:
         fields = entry.fields
-        values = [_naive(entry.at), fields["actor"], fields["what"], _json(fields["from"]), _json(fields["to"])]
+        values = [without_zone(entry.at), fields["actor"], fields["what"], _json(fields["from"]), _json(fields["to"])]
         self._connection.execute(
             "INSERT INTO event_rows VALUES (?, ?, ?, ?, ?, ?, ?)", [*values, entry.writer_id, entry.seq]
         )
@@ -293,7 +274,7 @@ class Indexer:
         requests = [request.request_id for request in tombstone.requests]
         about = {"reason": tombstone.reason, "batches": len(tombstone.changes)}
         new = about | ({"requests": requests} if requests else {"day": tombstone.day})
-        values = [_naive(entry.at), tombstone.actor, tombstone.action, None, _json(new)]
+        values = [without_zone(entry.at), tombstone.actor, tombstone.action, None, _json(new)]
         self._connection.execute(
             "INSERT INTO event_rows VALUES (?, ?, ?, ?, ?, ?, ?)", [*values, entry.writer_id, entry.seq]
         )
@@ -307,7 +288,7 @@ class Indexer:
             about = [batch.run_id, batch.batch_id, *(batch.files[role].rows for role in ROLES)]
         self._connection.execute(
             "INSERT INTO problem_rows VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            [_naive(datetime.now(UTC)), writer_id, *about, what],
+            [without_zone(datetime.now(UTC)), writer_id, *about, what],
         )
         return True
 
@@ -320,9 +301,13 @@ class Indexer:
             self._connection.execute(index_sql("compact"))
             self._connection.execute("COMMIT")
         except BaseException:
-            self._connection.execute("ROLLBACK")
+            self._roll_back()
             raise
         self._rows_after_compaction = self._n_rollup_rows()
+
+    def _roll_back(self) -> None:
+        with suppress(duckdb.TransactionException):  # a COMMIT that failed has ended it
+            self._connection.execute("ROLLBACK")
 
     def _n_rollup_rows(self) -> int:
         ((n_rows,),) = self._rows(index_sql("count_sums"))
@@ -331,11 +316,6 @@ class Indexer:
     def _rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """All rows: a result that is not read to its end keeps its transaction open and DuckDB from checkpoints."""
         return self._connection.execute(sql, list(parameters)).fetchall()
-
-
-def _naive(moment: datetime) -> datetime:
-    """UTC without a zone mark, as the relations show it."""
-    return moment.astimezone(UTC).replace(tzinfo=None)
 
 
 def _json(value: Any) -> str:

@@ -8,10 +8,12 @@ does, only a head that was published elsewhere helps (`published_heads.py`).
 
 A last line without a line end was cut off by a crash. It was never acknowledged and is not read.
 
-Kinds: `run` (the RunRecord), `batch` (files that count), `run_end` (totals), `event` (who changed what), `tombstone`
-(files that were lawfully removed, and what takes their place).
+Kinds: `run` (the RunRecord), `batch` (files that count), `unrecorded` (how much a full queue kept out of the log),
+`run_end` (totals), `event` (who changed what), `tombstone` (files that were lawfully removed, and what takes their
+place).
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -31,8 +33,8 @@ from moe_core.log.heads import head_bytes, head_path, head_problem, noted_head
 from moe_core.log.segments import fsync_dir, write_all, write_failure
 from moe_core.log.store import Store
 
-Kind = Literal["run", "batch", "run_end", "event", "tombstone"]
-KINDS: tuple[Kind, ...] = ("run", "batch", "run_end", "event", "tombstone")
+Kind = Literal["run", "batch", "unrecorded", "run_end", "event", "tombstone"]
+KINDS: tuple[Kind, ...] = ("run", "batch", "unrecorded", "run_end", "event", "tombstone")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,7 +132,12 @@ class ManifestWriter:
             self._note_head(-1, self._position.prev)  # takes its space on the disk now
             fsync_dir(store.manifest_dir)
         except OSError as error:
+            made = [path for path, descriptor in ((head_path(self.path), self._head), (self.path, self._file))
+                    if descriptor >= 0]  # fmt: skip
             self.close()
+            with suppress(OSError):
+                for path in made:
+                    path.unlink()
             raise ManifestError(write_failure(self.path, error)) from error
 
     def append(self, kind: Kind, fields: Mapping[str, Any]) -> Entry:
@@ -165,7 +172,9 @@ class ManifestWriter:
             os.ftruncate(self._file, self._position.offset)
 
     def _note_head(self, seq: int, digest: str) -> None:
-        os.pwrite(self._head, head_bytes(seq, digest), 0)
+        data = head_bytes(seq, digest)
+        if os.pwrite(self._head, data, 0) < len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def is_alive(manifest_path: Path) -> bool:

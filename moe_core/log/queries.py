@@ -28,7 +28,8 @@ class RequestsPage:
 def list_runs(index: Index) -> pd.DataFrame:
     """-> (run_id, started_at, source, model, model_sha256, n_layers, n_experts, mode, budget, n_requests, n_tokens,
     n_decisions, active_fraction, flops, flops_dense, latency_p50_ms, latency_p95_ms, latency_p99_ms, last_seen,
-    ended_at, has_errors, escalates) one row per run, newest first. active_fraction is the mean over tokens."""
+    ended_at, has_errors, unrecorded_requests, unrecorded_decisions, escalates) one row per run, newest first.
+    active_fraction is the mean over tokens."""
     return _ask(index, "list_runs")
 
 

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from moe_core.errors import SegmentError
 
 TMP_SUFFIX = ".tmp"
-_OUT_OF_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+OUT_OF_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def write_durable(path: Path, data: bytes | memoryview, *, replace: bool = True) -> None:
@@ -48,7 +48,7 @@ def write_durable(path: Path, data: bytes | memoryview, *, replace: bool = True)
 
 def write_failure(path: Path, error: OSError) -> str:
     """One sentence for the user: what, where, what to do."""
-    remedy = "free some space there" if error.errno in _OUT_OF_SPACE else "check the folder and its permissions"
+    remedy = "free some space there" if error.errno in OUT_OF_SPACE else "check the folder and its permissions"
     return (
         f"Cannot write {path}: {error.strerror or error}; everything acknowledged before is intact, {remedy} and go on."
     )

@@ -1,11 +1,12 @@
 """Does the store still say what was recorded? Every chain, every file, every count, every Merkle root.
 
 An error is a difference between what a manifest lists and what is there. A note is something that a crash explains:
-a torn last line, a file that no manifest lists. The index is a cache and not looked at.
+a torn last line, a file that no manifest lists. A run is incomplete where its manifest says what was never recorded:
+that is no difference, and no error. The index is a cache and not looked at.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -20,6 +21,7 @@ from moe_core.log.published_heads import check_published, find_published, read_p
 from moe_core.log.store import Store, open_store, run_folder
 from moe_core.log.tombstone_report import finish, tombstone_problems
 from moe_core.log.tombstones import is_rewrite
+from moe_core.log.unrecorded import Unrecorded
 
 _NOT_DATA = ("index.duckdb", "index.lock", "schema.json")
 
@@ -34,6 +36,7 @@ class VerifyReport:
     errors: tuple[str, ...]
     notes: tuple[str, ...]
     compared: int = 0  # published heads that were compared with
+    incomplete: Mapping[str, Unrecorded] = field(default_factory=dict)  # by run: what was never recorded
 
 
 def verify_store(
@@ -68,7 +71,7 @@ def verify_store(
         return verify_store(store_dir, against, public_key)
     errors += tombstone_problems(store, catalog, notes)
     errors += _check_against(store, catalog, published_paths, public_key)
-    return _report(errors, notes, n_segments, n_decisions, len(published_paths))
+    return replace(_report(errors, notes, n_segments, n_decisions, len(published_paths)), incomplete=catalog.unrecorded)
 
 
 def _report(errors: list[str], notes: list[str], n_segments: int, n_decisions: int, compared: int = 0) -> VerifyReport:

@@ -21,6 +21,7 @@ from moe_core.log.chunks import Chunk, OpenRun, encode_chunks
 from moe_core.log.entries import run_fields
 from moe_core.log.manifest import ManifestWriter
 from moe_core.log.store import check_run_id, open_or_create_store
+from moe_core.log.unrecorded import WHEN_FULL, Unrecorded, WhenFull
 from moe_core.records import RequestRecord, RoutingBatch, RunRecord
 
 BUFFER_LIMIT = 8  # times flush_decisions: while the disk is full, memory must not fill as well
@@ -32,15 +33,29 @@ class SegmentSink:
     `append` copies and returns; a thread writes when `flush_decisions` are waiting or the oldest has waited
     `flush_seconds`. `flush` returns when everything handed over before is durable. A batch that cannot be written
     stays in memory and is tried again every `flush_seconds`; meanwhile `append` raises the LogError that says why.
+
+    When the queue is full (`BUFFER_LIMIT` flushes wait), `append` waits; or, if `when_full` is "incomplete", it neither
+    waits nor raises for the disk: what it cannot take over is counted in `unrecorded` and in the manifest.
     Use it as a context manager, or call `close`.
     """
 
-    def __init__(self, store_dir: Path | str, *, flush_decisions: int = 200_000, flush_seconds: float = 1.0) -> None:
+    def __init__(
+        self,
+        store_dir: Path | str,
+        *,
+        flush_decisions: int = 200_000,
+        flush_seconds: float = 1.0,
+        when_full: WhenFull = "wait",
+    ) -> None:
         if flush_decisions < 1 or not flush_seconds > 0:
             raise LogError("flush_decisions and flush_seconds must be greater than 0.")
+        if when_full not in WHEN_FULL:
+            raise LogError(f"when_full is {when_full!r}; give one of {', '.join(WHEN_FULL)}.")
         self.store = open_or_create_store(store_dir)
         self.flush_decisions = flush_decisions
         self.flush_seconds = flush_seconds
+        self.when_full = when_full
+        self.unrecorded = Unrecorded()  # of all runs of this sink
         self._pid = os.getpid()
         self._manifest: ManifestWriter | None = None
         self._next_batch = 0
@@ -48,7 +63,8 @@ class SegmentSink:
         self._buffer = threading.Condition()  # guards what follows
         self._run: OpenRun | None = None
         self._chunks: list[Chunk] = []
-        self._waiting = 0  # decisions in _chunks
+        self._waiting = 0  # weight of _chunks
+        self._unmarked: dict[str, Unrecorded] = {}  # by run: what no line of the manifest tells yet
         self._waiting_since = 0.0
         self._failure: str | None = None
         self._closed = False
@@ -83,13 +99,17 @@ class SegmentSink:
         """Takes over requests and their decisions. When it raises LogError, it took nothing."""
         with self._buffer:
             self._check_usable()
-            while self._waiting >= BUFFER_LIMIT * self.flush_decisions and self._failure is None and not self._closed:
-                self._buffer.wait(self.flush_seconds)
-            self._check_usable()
-            if self._failure is not None:
-                raise LogError(self._failure)
+            if self.when_full == "wait":
+                while self._is_full() and self._failure is None and not self._closed:
+                    self._buffer.wait(self.flush_seconds)
+                self._check_usable()
+                if self._failure is not None:
+                    raise LogError(self._failure)
             if self._run is None:
                 raise LogError("Nothing can be appended before begin_run.")
+            if self._is_full():
+                self._leave_out(self._run.record.run_id, requests, decisions)
+                return
             chunks = encode_chunks(self._run, self.store, requests, decisions)
             self._run.next_request_no += len(requests)
             self._run.request_ids.update(request.request_id for request in requests)
@@ -99,7 +119,7 @@ class SegmentSink:
                 self._waiting_since = time.monotonic()
                 self._buffer.notify_all()
             self._chunks += chunks
-            self._waiting += sum(len(chunk.decisions) for chunk in chunks)
+            self._waiting += sum(_weight(chunk) for chunk in chunks)
             if self._waiting >= self.flush_decisions:
                 self._buffer.notify_all()
 
@@ -109,7 +129,9 @@ class SegmentSink:
             self._check_usable()
             with self._buffer:
                 chunks, self._chunks, self._waiting = self._chunks, [], 0
+                unmarked, self._unmarked = self._unmarked, {}
             try:
+                self._mark_incomplete(unmarked)
                 while chunks:
                     run, day = chunks[0].run, chunks[0].day
                     self._write_batch(run, day, [chunk for chunk in chunks if chunk.run is run and chunk.day == day])
@@ -118,7 +140,9 @@ class SegmentSink:
                 reason = str(error) if isinstance(error, LogError) else f"Cannot write the log: {error!r}."
                 with self._buffer:
                     self._chunks = chunks + self._chunks
-                    self._waiting = sum(len(chunk.decisions) for chunk in self._chunks)
+                    self._waiting = sum(_weight(chunk) for chunk in self._chunks)
+                    for run_id, lacking in unmarked.items():
+                        self._unmarked[run_id] = self._unmarked.get(run_id, Unrecorded()) + lacking
                     self._waiting_since = time.monotonic()
                     self._failure = reason
                     self._buffer.notify_all()
@@ -161,6 +185,25 @@ class SegmentSink:
             raise LogError("This SegmentSink is closed; make a new one.")
         if self._pid != os.getpid():
             raise LogError("This SegmentSink belongs to another process; make a new one after a fork.")
+
+    def _is_full(self) -> bool:
+        return self._waiting >= BUFFER_LIMIT * self.flush_decisions
+
+    def _leave_out(self, run_id: str, requests: Sequence[RequestRecord], decisions: RoutingBatch) -> None:
+        if not requests:
+            return
+        lacking = Unrecorded(
+            requests=len(requests), tokens=sum(request.n_tokens for request in requests), decisions=len(decisions)
+        )
+        self.unrecorded += lacking
+        self._unmarked[run_id] = self._unmarked.get(run_id, Unrecorded()) + lacking
+
+    def _mark_incomplete(self, unmarked: dict[str, Unrecorded]) -> None:
+        """Durable before anything that was handed over later, and before the run ends. Empties `unmarked`."""
+        for run_id, lacking in list(unmarked.items()):
+            assert self._manifest is not None
+            self._manifest.append("unrecorded", lacking.to_fields(run_id))
+            del unmarked[run_id]
 
     def _write_batch(self, run: OpenRun, day: str, chunks: Sequence[Chunk]) -> None:
         """Three files and a manifest line. When it raises, none of them is left."""
@@ -212,3 +255,8 @@ class SegmentSink:
             return False
         waited = time.monotonic() - self._waiting_since >= self.flush_seconds
         return waited or (self._waiting >= self.flush_decisions and self._failure is None)
+
+
+def _weight(chunk: Chunk) -> int:
+    """What a chunk counts in the queue: its decisions; its tokens where a dense run makes none."""
+    return max(len(chunk.decisions), sum(len(request.token_ids_T) for request in chunk.requests))

@@ -5,10 +5,12 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from moe_core.log import writer
 from moe_core.log.index import Index
 from moe_core.log.redact import redact
 from moe_core.log.store import create_store
 from tests.app.conftest import HOSTILE, MAIN, ROOT, Open, clear_caches, texts_of
+from tests.unit.log.build import make_request, make_run, plain_batch
 
 PAGES = ("overview", "live", "load_balance", "threshold_tuning", "audit_log", "sql")
 LOG_PAGES = ("overview", "load_balance", "audit_log", "sql")
@@ -326,3 +328,22 @@ def test_damaged_parts_are_named_on_every_page_that_counts(open_page: Open, samp
         assert not at.exception
         assert any("left out of all numbers" in m.value for m in at.markdown), page
         assert any(victim.name in text.value for text in at.text), page
+
+
+@pytest.mark.parametrize(("lang", "word"), [("en", "incomplete"), ("ja", "不完全")])
+def test_an_incomplete_run_is_named(
+    open_page: Open, sample_store: Path, monkeypatch: pytest.MonkeyPatch, lang: str, word: str
+) -> None:
+    """The audit log says how many requests of which run were never recorded; without such a run there is no notice."""
+    assert not any(word in m.value for m in open_page(sample_store, "audit_log", lang).markdown)
+    monkeypatch.setattr(writer, "BUFFER_LIMIT", 0)
+    with writer.SegmentSink(sample_store, when_full="incomplete") as sink:
+        sink.begin_run(make_run("hurried<b>"))
+        sink.append([make_request("lost", 2)], plain_batch([2]))
+    clear_caches()
+    at = open_page(sample_store, "audit_log", lang)
+    assert_no_error(at)
+    assert any(word in m.value for m in at.markdown)
+    (notice,) = [text.value for text in at.text if "hurried<b>" in text.value]
+    assert "1" in notice
+    assert "8" in notice

@@ -83,3 +83,9 @@ def test_every_part_is_in_the_table_and_the_package_root_is_empty() -> None:
 def test_no_pages_folder_lies_beside_the_main_script() -> None:
     """Streamlit's old automatic menu would serve pages without their frame on a cold deep link."""
     assert not (ROOT / "moe_core" / "dashboard" / "pages").exists()
+
+
+def test_the_log_stands_without_its_imports() -> None:
+    """`log/imports` is built on the log; nothing else of the log knows of it."""
+    for path in (ROOT / "moe_core" / "log").glob("*.py"):
+        assert not {name for name in imports(path) if name.startswith("moe_core.log.imports")}, path

@@ -5,7 +5,8 @@
 --             n_tokens, n_decisions, active_fraction (mean over tokens), flops, flops_dense, latency_p50_ms,
 --             latency_p95_ms, latency_p99_ms (NULL without requests), last_seen (UTC: start of its last request),
 --             ended_at (UTC; NULL while it is recorded or if its writer was killed), has_errors (a batch, or
---             the rest of its manifest, was left out as damaged), escalates (run_id of the run whose doubtful
+--             the rest of its manifest, was left out as damaged), unrecorded_requests, unrecorded_decisions (what a
+--             full queue kept out of the log; 0 for a complete run), escalates (run_id of the run whose doubtful
 --             requests it ran again; NULL for an ordinary run)
 SELECT
     run.run_id, run.started_at, run.source, run.model, run.model_sha256, run.n_layers, run.n_experts, run.mode, run.budget,
@@ -22,6 +23,8 @@ SELECT
         FROM problem_rows AS problem
         WHERE problem.run_id = run.run_id OR (problem.batch_id IS NULL AND problem.writer_id = run.writer_id)
     ) AS has_errors,
+    coalesce(lacking.requests, 0) AS unrecorded_requests,
+    coalesce(lacking.decisions, 0) AS unrecorded_decisions,
     run.config ->> '$.escalates' AS escalates
 FROM run_rows AS run
 LEFT JOIN (
@@ -33,4 +36,8 @@ LEFT JOIN (
 ) AS request USING (run_id)
 LEFT JOIN (SELECT run_id, sum(n_decisions)::BIGINT AS n_decisions FROM batch_rows GROUP BY run_id) AS batch USING (run_id)
 LEFT JOIN (SELECT run_id, max(ended_at) AS ended_at FROM run_end_rows GROUP BY run_id) AS run_end USING (run_id)
+LEFT JOIN (
+    SELECT run_id, sum(n_requests)::BIGINT AS requests, sum(n_decisions)::BIGINT AS decisions
+    FROM unrecorded_rows GROUP BY run_id
+) AS lacking USING (run_id)
 ORDER BY run.started_at DESC, run.run_id

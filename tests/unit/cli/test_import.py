@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.cli.conftest import Command, assert_refused, document
 from tests.unit.log.build import fill_store
-from tests.unit.log.import_build import (
+from tests.unit.log.imports.build import (
     RUN,
     bytes_of,
     changed,

@@ -107,6 +107,14 @@ def test_no_log_writes_nothing(routelens: Command, store: Path) -> None:
     assert not store.exists()
 
 
+def test_a_run_that_need_not_wait_records_what_fits(routelens: Command, store: Path) -> None:
+    """Two texts fit in any queue: all is recorded, and the counts of what is not say 0."""
+    out = document(routelens("infer", TEXT, "Fine.", "--when-log-is-full", "incomplete", "--json", "--store", store))
+    assert out["totals"]["unrecorded"] == {"requests": 0, "tokens": 0, "decisions": 0}
+    report = document(routelens("verify", "--json", "--store", store))
+    assert (report["decisions"], report["incomplete"]) == (out["totals"]["decisions"], [])
+
+
 def test_embeddings_come_in_file_order_with_length_one(routelens: Command, tmp_path: Path) -> None:
     """(N, 384) float32; the longest text first in the file stays first."""
     path, out = tmp_path / "a.txt", tmp_path / "a.npy"
@@ -281,6 +289,8 @@ def bad_calls(tmp_path: Path) -> list[tuple[list[object], tuple[str, ...]]]:
         (["infer", "a", "--without", "9:9"], ("no expert 9:9", "layers 0 to 5")),
         (["infer", "a", "--policy", at("typo.toml")], ("typo.toml", "'bugdet'", "'budget'")),
         (["infer", "a", "--policy", at("typo.toml"), "--budget", "0.5"], ("--policy", "--budget", "one of them")),
+        (["infer", "a", "--when-log-is-full", "drop"], ("--when-log-is-full drop", "wait, incomplete")),
+        (["infer", "a", "--no-log", "--when-log-is-full", "incomplete"], ("--no-log", "leave one of them out")),
         (["embed", "--file", at("latin.txt"), "--out", at("x.npy")], ("UTF-8",)),
         (["query", "delete from decisions", "--store", at("none")], ("none",)),
         (["verify", "--store", at("none")], ("none",)),
@@ -290,7 +300,7 @@ def bad_calls(tmp_path: Path) -> list[tuple[list[object], tuple[str, ...]]]:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("number", range(33))
+@pytest.mark.parametrize("number", range(35))
 def test_bad_input_ends_in_one_clear_sentence(routelens: Command, tmp_path: Path, number: int) -> None:
     """Exit code 2, one line that says what and where, no traceback, nothing written to the log."""
     words, expected = bad_calls(tmp_path)[number]
@@ -302,7 +312,7 @@ def test_bad_input_ends_in_one_clear_sentence(routelens: Command, tmp_path: Path
 
 def test_the_table_of_bad_calls_is_complete(tmp_path: Path) -> None:
     """Every row of the table is tried."""
-    assert len(bad_calls(tmp_path)) == 33
+    assert len(bad_calls(tmp_path)) == 35
 
 
 def test_standard_input_and_hostile_text_are_data(routelens: Command, store: Path) -> None:

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from moe_core.cli.main import main
-from tests.unit.log.build import fill_store
+from moe_core.log import writer
+from moe_core.log.writer import SegmentSink
+from tests.unit.log.build import fill_store, make_request, make_run, plain_batch
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -160,3 +162,15 @@ def test_keys_are_not_written_over(run: Run, tmp_path: Path) -> None:
     code, _, err = run("keys", "new", tmp_path)
     assert code == 2
     assert "There is a key in" in err
+
+
+def test_an_incomplete_run_is_named_and_no_error(run: Run, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """verify says how much was never recorded, for people and as JSON; what is recorded is intact, exit code 0."""
+    monkeypatch.setattr(writer, "BUFFER_LIMIT", 0)
+    with SegmentSink(store, when_full="incomplete") as sink:
+        sink.begin_run(make_run("hurried"))
+        sink.append([make_request("lost", 2)], plain_batch([2]))
+    found = answer(run, "verify", "--store", store)
+    assert found["incomplete"] == [{"run_id": "hurried", "requests": 1, "tokens": 2, "decisions": 8}]
+    assert (found["ok"], found["decisions"]) == (True, 24)
+    assert "Run 'hurried' is incomplete: 1 requests with 8 decisions" in run("verify", "--store", store)[1]

@@ -17,6 +17,7 @@ TABLES = {
     "rollup_pairs": "run_id, layer, first, second, sum(n)",
     "rollup_requests": "run_id, domain, sum(requests), sum(tokens), sum(flops), sum(flops_dense)",
     "run_end_rows": "*",
+    "unrecorded_rows": "*",
     "batch_rows": "*",
     "file_rows": "*",
 }

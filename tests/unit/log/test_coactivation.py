@@ -22,27 +22,34 @@ def as_dict(counts: coactivation.PairCounts) -> dict[tuple[int, int, int], int]:
 
 
 def test_three_experts_of_one_token_are_three_pairs() -> None:
-    """Token 0 runs 2, 0, 1 in layer 0 and 5 in layer 1; token 1 runs 0 and 2 in layer 0."""
-    place = np.array([0, 0, 0, 1, 2, 2])
-    layer, expert = np.array([0, 0, 0, 1, 0, 0]), np.array([2, 0, 1, 5, 0, 2])
-    assert as_dict(count_pairs(place, layer, expert)) == {(0, 0, 1): 1, (0, 0, 2): 2, (0, 1, 2): 1}
+    """Token 0 runs 2, 0, 1 in layer 0 and 5 in layer 1; token 1 runs 0 and 2 in layer 0, and nothing in layer 1."""
+    bounds, layer, expert = np.array([0, 3, 4, 6, 6]), np.array([0, 1, 0, 1]), np.array([2, 0, 1, 5, 0, 2])
+    assert as_dict(count_pairs(bounds, layer, expert)) == {(0, 0, 1): 1, (0, 0, 2): 2, (0, 1, 2): 1}
 
 
 def test_no_decision_has_no_pair() -> None:
     """Neither has a token that ran one expert."""
-    assert as_dict(count_pairs(*(np.empty(0, np.int64),) * 3)) == {}
-    assert as_dict(count_pairs(np.array([0, 1]), np.array([0, 0]), np.array([3, 3]))) == {}
+    nothing = np.empty(0, np.int64)
+    assert as_dict(count_pairs(np.zeros(1, np.int64), nothing, nothing)) == {}
+    assert as_dict(count_pairs(np.array([0, 1, 2]), np.array([0, 0]), np.array([3, 3]))) == {}
 
 
-@given(st.lists(st.tuples(st.integers(0, 3), st.sets(st.integers(0, 7), min_size=1)), max_size=30), st.integers(1, 4))
-def test_the_product_counts_what_a_loop_counts(places: list[tuple[int, set[int]]], at_once: int) -> None:
-    """Any tokens in any layers, whole or in pieces of a few places."""
+@pytest.mark.parametrize("few_experts", [0, 64], ids=["sparse", "dense"])
+@given(
+    places=st.lists(st.tuples(st.integers(0, 3), st.sets(st.integers(0, 7))), max_size=30), at_once=st.integers(1, 4)
+)
+def test_the_product_counts_what_a_loop_counts(
+    places: list[tuple[int, set[int]]], at_once: int, few_experts: int
+) -> None:
+    """Any tokens in any layers, whole or in pieces of a few places, for few experts and for many."""
     expected = Counter((layer, a, b) for layer, ran in places for a, b in combinations(sorted(ran), 2))
-    rows = [(place, layer, e) for place, (layer, ran) in enumerate(places) for e in ran]
-    place, layer, expert = np.array(rows, np.int64).reshape(-1, 3).T
+    bounds = np.cumsum([0, *(len(ran) for _, ran in places)])
+    layer = np.array([layer for layer, _ in places], np.int64)
+    expert = np.array([e for _, ran in places for e in ran], np.int64)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(coactivation, "PLACES_AT_ONCE", at_once)
-        assert as_dict(count_pairs(place, layer, expert)) == expected
+        patch.setattr(coactivation, "FEW_EXPERTS", few_experts)
+        assert as_dict(count_pairs(bounds, layer, expert)) == expected
 
 
 def test_the_index_counts_the_pairs_that_a_join_of_the_decisions_finds(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 from moe_core.errors import InputError, LogError, RunNotFoundError, SegmentError
 from moe_core.log import segments
 from moe_core.log.export import export_run
-from moe_core.log.import_parquet import import_parquet
+from moe_core.log.imports.parquet import import_parquet
 from moe_core.log.index import Index
 from moe_core.log.manifest import read_manifest, start
 from moe_core.log.redact import redact

@@ -1,12 +1,6 @@
--- Adds to active_sums how many experts each token of some verified batches ran in each layer.
--- $segments, $requests: their files.
+-- Adds how many experts the tokens of some verified batches ran to active_sums. new_active: `BatchSums.active` of each,
+-- with its run_id.
 INSERT INTO active_sums
-SELECT d.run, d.layer, r.domain, d.num_active, count(*)
-FROM (
-    SELECT run, request_no, position, layer, (count(*) FILTER (selected))::INTEGER AS num_active
-    FROM read_parquet($segments, hive_partitioning = true, hive_types_autocast = false)
-    GROUP BY ALL
-) AS d
-JOIN read_parquet($requests, hive_partitioning = true, hive_types_autocast = false) AS r
-    ON r.run = d.run AND r.request_no = d.request_no
+SELECT run_id, layer, domain, num_active, sum(tokens)
+FROM new_active
 GROUP BY ALL

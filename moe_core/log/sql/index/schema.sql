@@ -31,6 +31,9 @@ CREATE TABLE run_rows (
 
 CREATE TABLE run_end_rows (run_id VARCHAR NOT NULL, ended_at TIMESTAMP NOT NULL, n_batches BIGINT NOT NULL, n_requests BIGINT NOT NULL, n_tokens BIGINT NOT NULL, n_decisions BIGINT NOT NULL);
 
+-- What a full queue kept out of the log: in no other table, and in no sum.
+CREATE TABLE unrecorded_rows (run_id VARCHAR NOT NULL, noted_at TIMESTAMP NOT NULL, n_requests BIGINT NOT NULL, n_tokens BIGINT NOT NULL, n_decisions BIGINT NOT NULL);
+
 CREATE TABLE event_rows (recorded_at TIMESTAMP NOT NULL, actor VARCHAR, what VARCHAR NOT NULL, old JSON, new JSON, writer_id VARCHAR NOT NULL, seq BIGINT NOT NULL);
 
 CREATE TABLE request_rows (

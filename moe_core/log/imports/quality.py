@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from moe_core.errors import InputError
-from moe_core.log.import_decisions import DecisionRows
-from moe_core.log.import_runs import MAX_EXPERTS, ImportRun
+from moe_core.log.imports.decisions import DecisionRows
+from moe_core.log.imports.runs import MAX_EXPERTS, ImportRun
 
 _REALS = ("logit", "prob", "gate_weight", "margin")
 _INTEGERS = ("position", "layer", "expert_id")

@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from moe_core.errors import InputError, LogError, RouteLensError
-from moe_core.log.import_parquet import import_parquet
+from moe_core.log.imports.parquet import import_parquet
 from tests.unit.log.build import fill_store
-from tests.unit.log.import_build import (
+from tests.unit.log.imports.build import (
     RUN,
     Table,
     bytes_of,
@@ -308,7 +308,7 @@ def test_a_flipped_bit_is_refused_or_harmless(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, filled: Path, name: str
 ) -> None:
     """40 bits of a file with page checksums: whatever the flip hits, one sentence or no harm, never a traceback."""
-    monkeypatch.setattr("moe_core.log.import_parquet.store_runs", lambda *_: None)  # the checks are what is tried
+    monkeypatch.setattr("moe_core.log.imports.parquet.store_runs", lambda *_: None)  # the checks are what is tried
     folder = write_folder(tmp_path / "in", tokens=token_table())
     pq.write_table(pq.read_table(folder / name), folder / name, write_page_checksum=True)
     content = (folder / name).read_bytes()
@@ -369,7 +369,7 @@ def test_experts_beyond_all_reason_where_their_number_is_inferred(tmp_path: Path
 
 def test_a_file_that_changes_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody writes to requests.parquet after it was checked: refused before the run is announced."""
-    from moe_core.log import import_store
+    from moe_core.log.imports import store as import_store
     from moe_core.log.verify import verify_store
 
     folder = write_folder(tmp_path / "in")

@@ -13,11 +13,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from moe_core.log.import_attributes import to_map
-from moe_core.log.import_checks import RowFaults, real, utf8, whole
-from moe_core.log.import_columns import REQUEST_COLUMNS, ImportFile
-from moe_core.log.import_keys import RequestKeys, numbered, run_codes, text_at
-from moe_core.log.import_runs import ImportRun
+from moe_core.log.imports.attributes import to_map
+from moe_core.log.imports.checks import RowFaults, real, utf8, whole
+from moe_core.log.imports.columns import REQUEST_COLUMNS, ImportFile
+from moe_core.log.imports.keys import RequestKeys, numbered, run_codes, text_at
+from moe_core.log.imports.runs import ImportRun
 from moe_core.log.request_encoding import REQUEST_SCHEMA
 from moe_core.log.store import Store
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from moe_core.log import queries
-from moe_core.log.import_parquet import import_parquet
+from moe_core.log.imports.parquet import import_parquet
 from moe_core.log.index import Index
 from moe_core.log.verify import verify_store
 from moe_core.log.writer import SegmentSink

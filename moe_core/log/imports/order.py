@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from moe_core.log.import_decisions import DecisionRows
+from moe_core.log.imports.decisions import DecisionRows
 
 _WORD = 64  # bits
 

@@ -9,10 +9,10 @@ import pandas as pd
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from moe_core.log.import_parquet import import_parquet
+from moe_core.log.imports.parquet import import_parquet
 from moe_core.log.index import Index
 from moe_core.log.verify import verify_store
-from tests.unit.log.import_build import Table, write_folder
+from tests.unit.log.imports.build import Table, write_folder
 
 N_LAYERS, N_EXPERTS = 3, 70
 OPTIONAL = ("rank", "selected", "logit", "prob", "gate_weight", "margin", "flags", "token_id")

@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from moe_core.log.import_checks import RowFaults, flag, whole
-from moe_core.log.import_columns import ImportFile
-from moe_core.log.import_requests import UNKNOWN_COUNT, ImportedRequests
+from moe_core.log.imports.checks import RowFaults, flag, whole
+from moe_core.log.imports.columns import ImportFile
+from moe_core.log.imports.requests import UNKNOWN_COUNT, ImportedRequests
 from moe_core.log.request_encoding import TOKEN_SCHEMA
 
 LARGEST = 2**31 - 1

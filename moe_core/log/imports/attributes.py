@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from moe_core.log.import_checks import RowFaults
+from moe_core.log.imports.checks import RowFaults
 
 MAP_TYPE = pa.map_(pa.string(), pa.string())
 _REMEDY = "write texts by name"

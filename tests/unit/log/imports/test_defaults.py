@@ -14,11 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from moe_core.log.console import run_select
-from moe_core.log.import_columns import DECISION_COLUMNS, REQUEST_COLUMNS, TOKEN_COLUMNS
-from moe_core.log.import_parquet import import_parquet
-from moe_core.log.import_spool import Spool
+from moe_core.log.imports.columns import DECISION_COLUMNS, REQUEST_COLUMNS, TOKEN_COLUMNS
+from moe_core.log.imports.parquet import import_parquet
+from moe_core.log.imports.spool import Spool
 from moe_core.log.verify import verify_store
-from tests.unit.log.import_build import (
+from tests.unit.log.imports.build import (
     RUN,
     Table,
     changed,
@@ -310,7 +310,7 @@ def test_the_documentation_names_every_column_and_its_example_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """docs/import.md: the tables of columns are complete, the code can be copied."""
-    page = (Path(__file__).resolve().parents[3] / "docs" / "import.md").read_text(encoding="utf-8")
+    page = (Path(__file__).resolve().parents[4] / "docs" / "import.md").read_text(encoding="utf-8")
     for column in (*DECISION_COLUMNS, *REQUEST_COLUMNS, *TOKEN_COLUMNS):
         shown = f"**{column.name}**" if column.instead is None else column.name
         assert re.search(rf"(?<!\w){re.escape(shown)}(?!\w)", page), shown
@@ -325,9 +325,9 @@ def test_the_documentation_names_every_column_and_its_example_runs(
 def test_many_small_portions_give_the_same_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Portions of 5 rows, batches of 6 decisions, a spool on the disk: requests stay whole, nothing is lost."""
     import_parquet(write_folder(tmp_path / "in"), tmp_path / "plain")
-    monkeypatch.setattr("moe_core.log.import_decisions.BATCH_ROWS", 5)
-    monkeypatch.setattr("moe_core.log.import_spool.BATCH_DECISIONS", 6)
-    monkeypatch.setattr("moe_core.log.import_spool.IN_MEMORY_BYTES", 10)
+    monkeypatch.setattr("moe_core.log.imports.decisions.BATCH_ROWS", 5)
+    monkeypatch.setattr("moe_core.log.imports.spool.BATCH_DECISIONS", 6)
+    monkeypatch.setattr("moe_core.log.imports.spool.IN_MEMORY_BYTES", 10)
     import_parquet(tmp_path / "in", tmp_path / "store")
     for sql in ("SELECT * FROM decisions ORDER BY ALL", "SELECT * EXCLUDE text_hash FROM requests ORDER BY ALL"):
         assert rows(tmp_path / "store", sql) == rows(tmp_path / "plain", sql)
@@ -340,7 +340,7 @@ def test_the_spool_writes_the_largest_part_first_when_it_holds_too_much(monkeypa
     from moe_core.log.encoding import quantise
     from tests.unit.log.build import make_batch
 
-    monkeypatch.setattr("moe_core.log.import_spool.BUFFERED_DECISIONS", 5)
+    monkeypatch.setattr("moe_core.log.imports.spool.BUFFERED_DECISIONS", 5)
     batch = make_batch([(0, i, 0, 0, 0, True, 1.0, 0.5, 1.0, 0.0, 0) for i in range(5)])
     decisions = quantise(batch, 0)
     with Spool() as spool:

@@ -21,7 +21,7 @@ from moe_core.log import segments
 from moe_core.log.batches import write_batch_tables
 from moe_core.log.entries import BatchEntry
 from moe_core.log.file_state import FileState
-from moe_core.log.import_columns import (
+from moe_core.log.imports.columns import (
     DECISION_COLUMNS,
     REQUEST_COLUMNS,
     TOKEN_COLUMNS,
@@ -29,13 +29,13 @@ from moe_core.log.import_columns import (
     open_import_file,
     unreadable,
 )
-from moe_core.log.import_decisions import DecisionReader, ScatteredRowsError
-from moe_core.log.import_prepare import Preparation
-from moe_core.log.import_requests import ImportedRequests, read_requests
-from moe_core.log.import_runs import ImportRun, check_import_run_id, read_runs
-from moe_core.log.import_spool import Spool, SpooledBatch
-from moe_core.log.import_store import CheckedRun, check_runs_are_new, store_runs
-from moe_core.log.import_tokens import ImportedTokens, read_tokens
+from moe_core.log.imports.decisions import DecisionReader, ScatteredRowsError
+from moe_core.log.imports.prepare import Preparation
+from moe_core.log.imports.requests import ImportedRequests, read_requests
+from moe_core.log.imports.runs import ImportRun, check_import_run_id, read_runs
+from moe_core.log.imports.spool import Spool, SpooledBatch
+from moe_core.log.imports.store import CheckedRun, check_runs_are_new, store_runs
+from moe_core.log.imports.tokens import ImportedTokens, read_tokens
 from moe_core.log.store import Store, open_or_create_store, open_store
 from moe_core.records import RunRecord
 

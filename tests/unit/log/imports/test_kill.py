@@ -12,22 +12,22 @@ import pytest
 from moe_core.errors import LogError
 from moe_core.log import queries
 from moe_core.log.catalog import read_catalog
-from moe_core.log.import_parquet import import_parquet
-from moe_core.log.import_store import sweep_unlisted
+from moe_core.log.imports.parquet import import_parquet
+from moe_core.log.imports.store import sweep_unlisted
 from moe_core.log.index import Index
 from moe_core.log.manifest import ManifestWriter
 from moe_core.log.store import open_store
 from moe_core.log.verify import verify_store
 from tests.unit.log.build import fill_store
-from tests.unit.log.import_build import RUN, bytes_of, decision_table, request_table, write_folder
+from tests.unit.log.imports.build import RUN, bytes_of, decision_table, request_table, write_folder
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 
 # Imports into one store per line of stdin, in a child each, which kills itself at its n-th call of os.fsync; 0 stands
 # for the moment in which the first rows were checked. Prints how each child ended.
 DRIVER = """
 import os, signal, sys
-from moe_core.log import import_parquet, import_spool
+from moe_core.log.imports import parquet, spool
 
 def kill():
     os.kill(os.getpid(), signal.SIGKILL)
@@ -44,8 +44,8 @@ for line in sys.stdin:
                 kill()
         os.fsync = counted
         if n == "0":
-            import_spool.Spool.add = lambda *_: kill()
-        import_parquet.import_parquet(folder, store)
+            spool.Spool.add = lambda *_: kill()
+        parquet.import_parquet(folder, store)
         os._exit(0)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
@@ -195,7 +195,7 @@ def test_the_disk_fills_up_at_any_call(tmp_path: Path) -> None:
 
 def test_no_room_for_the_rows_that_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The temporary folder is full: one sentence that names it; the store is as it was."""
-    monkeypatch.setattr("moe_core.log.import_spool.IN_MEMORY_BYTES", 1)
+    monkeypatch.setattr("moe_core.log.imports.spool.IN_MEMORY_BYTES", 1)
 
     class Full:
         def write(self, _: object) -> None:
@@ -211,7 +211,7 @@ def test_no_room_for_the_rows_that_wait(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_somebody_takes_the_run_id_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two imports of one run at once: both are checked, one is announced, the other leaves nothing."""
-    from moe_core.log import import_store
+    from moe_core.log.imports import store as import_store
 
     folder = write_folder(tmp_path / "in")
     import_parquet(write_folder(tmp_path / "other", runs=RUN | {"run_id": "r0"},

@@ -18,25 +18,20 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from moe_core.errors import LogError
+from moe_core.log.connections import connect_in_memory
 from moe_core.log.encoding import LOGIT_SCALE, MAX_GATE_WEIGHT
-from moe_core.log.import_checks import RowFaults, flag, real, whole
-from moe_core.log.import_columns import ImportFile
-from moe_core.log.import_requests import ImportedRequests
-from moe_core.log.import_runs import LARGEST_ID, ImportRun
-from moe_core.log.import_tokens import LARGEST, NO_TOKEN, check_within
+from moe_core.log.imports.checks import RowFaults, flag, real, whole
+from moe_core.log.imports.columns import ImportFile
+from moe_core.log.imports.requests import ImportedRequests
+from moe_core.log.imports.runs import LARGEST_ID, ImportRun
+from moe_core.log.imports.tokens import LARGEST, NO_TOKEN, check_within
 from moe_core.records import DecisionFlag
 
 BATCH_ROWS = 2**17
 _ALL_FLAGS = sum(DecisionFlag)
 _MAX_LOGIT = (2**31 - 1) / LOGIT_SCALE
-_SQL = Path(__file__).parent / "sql" / "import" / "sort_decisions.sql"
+_SQL = Path(__file__).parents[1] / "sql" / "import" / "sort_decisions.sql"
 _ROW = "file_row_number"
-_CONFIG: dict[str, str | bool | int | float | list[str]] = {
-    "autoload_known_extensions": False,
-    "autoinstall_known_extensions": False,
-    "python_enable_replacements": False,
-    "memory_limit": "1GB",
-}
 _REALS = {
     "logit": (-_MAX_LOGIT, _MAX_LOGIT, f"outside {-_MAX_LOGIT:.0f} to {_MAX_LOGIT:.0f}; write a finite router output"),
     "prob": (0.0, 1.001, "outside 0 to 1; write the softmax of the logits over the experts of the layer"),
@@ -129,9 +124,8 @@ class DecisionReader:
         names = ", ".join(f'"{name}"' for name in self._file.present)
         sql = _SQL.read_text(encoding="utf-8").replace("{COLUMNS}", names)
         with tempfile.TemporaryDirectory(prefix="routelens-import-") as folder:
-            connection = duckdb.connect(":memory:", config=_CONFIG | {"temp_directory": folder})
+            connection = connect_in_memory(folder)
             try:
-                connection.execute("SET enable_progress_bar = false")  # on stdout, where --json has one document
                 for batch in connection.sql(sql, params={"path": str(self._file.path)}).to_arrow_reader(BATCH_ROWS):
                     yield self._checked(batch, batch.column(_ROW).to_numpy())
             except (duckdb.Error, pa.ArrowException) as error:

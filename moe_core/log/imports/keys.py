@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from moe_core.log.import_checks import RowFaults
+from moe_core.log.imports.checks import RowFaults
 
 _UNKNOWN, _NULL = -1, -2
 

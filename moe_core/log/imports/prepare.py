@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 
 from moe_core.errors import LogError
 from moe_core.log import encoding
-from moe_core.log.import_checks import RowFaults
-from moe_core.log.import_columns import ImportFile
-from moe_core.log.import_decisions import DecisionRows
-from moe_core.log.import_order import in_order, stable_order, with_rank
-from moe_core.log.import_quality import QualityCounter
-from moe_core.log.import_requests import UNKNOWN_COUNT, ImportedRequests
-from moe_core.log.import_runs import ImportRun
-from moe_core.log.import_spool import Spool
-from moe_core.log.import_tokens import NO_TOKEN, ImportedTokens, join_tokens, token_key
+from moe_core.log.imports.checks import RowFaults
+from moe_core.log.imports.columns import ImportFile
+from moe_core.log.imports.decisions import DecisionRows
+from moe_core.log.imports.order import in_order, stable_order, with_rank
+from moe_core.log.imports.quality import QualityCounter
+from moe_core.log.imports.requests import UNKNOWN_COUNT, ImportedRequests
+from moe_core.log.imports.runs import ImportRun
+from moe_core.log.imports.spool import Spool
+from moe_core.log.imports.tokens import NO_TOKEN, ImportedTokens, join_tokens, token_key
 from moe_core.records import DecisionFlag, RoutingBatch
 
 NO_NUMBER = -1
