@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntFlag
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,6 +113,16 @@ class RoutingBatch:
         )  # fmt: skip
 
 
+class TakenDecisions(Protocol):
+    """Decisions that were taken and not yet made into records: cheap to hand over, made together with others later."""
+
+    def __len__(self) -> int:
+        """How many decisions they will be."""
+
+    def together(self, others: Sequence["TakenDecisions"]) -> RoutingBatch:
+        """Records of these and of `others`, handed over after them, as if all requests had come in one call."""
+
+
 class RoutingSink(Protocol):
     """Stores what a recorder hands over. `append` may buffer; after `flush` returns, all is durable."""
 
@@ -123,6 +133,13 @@ class RoutingSink(Protocol):
     def flush(self) -> None: ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class LaterSink(RoutingSink, Protocol):
+    """A sink that makes the records itself, so that an answer need not wait for them."""
+
+    def append_later(self, requests: Sequence[RequestRecord], decisions: TakenDecisions) -> None: ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

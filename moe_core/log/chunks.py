@@ -9,7 +9,7 @@ from moe_core.errors import LogError
 from moe_core.log import encoding
 from moe_core.log.request_encoding import EncodedRequest, encode_request
 from moe_core.log.store import Store
-from moe_core.records import RequestRecord, RoutingBatch, RunRecord
+from moe_core.records import RequestRecord, RoutingBatch, RunRecord, TakenDecisions
 
 
 @dataclass(eq=False, slots=True)
@@ -27,29 +27,27 @@ class OpenRun:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Chunk:
-    """What one `append` handed over for one day, encoded: its requests and their decisions."""
+    """What one `append` handed over for one day: its requests, encoded, and their decisions, encoded or as they were
+    taken."""
 
     run: OpenRun
     day: str
     requests: list[EncodedRequest]
-    decisions: encoding.Decisions
+    decisions: encoding.Decisions | TakenDecisions
+
+    @property
+    def weight(self) -> int:
+        """What it counts in the queue: its decisions; its tokens where a dense run makes none."""
+        return max(len(self.decisions), sum(len(request.token_ids_T) for request in self.requests))
 
 
 def encode_chunks(
     run: OpenRun, store: Store, requests: Sequence[RequestRecord], decisions: RoutingBatch
 ) -> list[Chunk]:
     """Checks everything that could make a later flush fail, and copies: the caller may use its arrays again."""
-    seen: set[str] = set()
-    for request in requests:
-        if request.request_id in run.request_ids or request.request_id in seen:
-            raise LogError(
-                f"Request id {request.request_id!r} was given before in run {run.record.run_id!r}; "
-                "ids are unique in the store."
-            )
-        seen.add(request.request_id)
+    encoded = _encode_requests(run, store, requests)
     first = run.next_request_no
-    encoded = [encode_request(request, first + i, store) for i, request in enumerate(requests)]
-    _check_against(run.record, requests, decisions)
+    _check_against(run.record, encoded, decisions)
     quantised = encoding.quantise(decisions, first)
     days = sorted({request.day for request in encoded})
     if len(days) == 1:
@@ -63,7 +61,66 @@ def encode_chunks(
     return chunks
 
 
-def _check_against(run: RunRecord, requests: Sequence[RequestRecord], decisions: RoutingBatch) -> None:
+def encode_later(
+    run: OpenRun, store: Store, requests: Sequence[RequestRecord], decisions: TakenDecisions
+) -> list[Chunk]:
+    """Requests are checked and encoded now; decisions by `made`, with those of other chunks. A flush can then fail only
+    on what a recorder must never hand over."""
+    encoded = _encode_requests(run, store, requests)
+    if len({request.day for request in encoded}) > 1:
+        return encode_chunks(run, store, requests, decisions.together(()))
+    return [Chunk(run, encoded[0].day, encoded, decisions)] if encoded else []
+
+
+def made(chunks: Sequence[Chunk]) -> list[Chunk]:
+    """The same with all decisions encoded: those taken one behind the other, of one run and day, in one go.
+
+    Raises LogError for decisions that do not fit their requests.
+    """
+    result: list[Chunk] = []
+    stretch: list[Chunk] = []
+    for chunk in chunks:
+        taken = not isinstance(chunk.decisions, encoding.Decisions)
+        if stretch and not (taken and _follows(chunk, stretch[-1])):
+            result.append(_made_together(stretch))
+            stretch = []
+        if taken:
+            stretch.append(chunk)
+        else:
+            result.append(chunk)
+    return [*result, _made_together(stretch)] if stretch else result
+
+
+def _follows(chunk: Chunk, before: Chunk) -> bool:
+    """Whether its requests are numbered on from those of the chunk before."""
+    same = chunk.run is before.run and chunk.day == before.day
+    return same and chunk.requests[0].row[0] == before.requests[-1].row[0] + 1
+
+
+def _made_together(stretch: Sequence[Chunk]) -> Chunk:
+    first, *others = (chunk.decisions for chunk in stretch)
+    assert not isinstance(first, encoding.Decisions)
+    batch = first.together([other for other in others if not isinstance(other, encoding.Decisions)])
+    requests = [request for chunk in stretch for request in chunk.requests]
+    run, day = stretch[0].run, stretch[0].day
+    _check_against(run.record, requests, batch)
+    return Chunk(run, day, requests, encoding.quantise(batch, requests[0].row[0]))
+
+
+def _encode_requests(run: OpenRun, store: Store, requests: Sequence[RequestRecord]) -> list[EncodedRequest]:
+    """Raises LogError for a request that cannot be stored, or whose id was given before."""
+    seen: set[str] = set()
+    for request in requests:
+        if request.request_id in run.request_ids or request.request_id in seen:
+            raise LogError(
+                f"Request id {request.request_id!r} was given before in run {run.record.run_id!r}; "
+                "ids are unique in the store."
+            )
+        seen.add(request.request_id)
+    return [encode_request(request, run.next_request_no + i, store) for i, request in enumerate(requests)]
+
+
+def _check_against(run: RunRecord, requests: Sequence[EncodedRequest], decisions: RoutingBatch) -> None:
     """Raises LogError for a decision that names a request, position, layer or expert that does not exist."""
     if not len(decisions):
         return

@@ -63,6 +63,14 @@ class EncodedRequest:
     token_ids_T: NDArray[np.int32]
     is_special_T: NDArray[np.bool_]
 
+    @property
+    def request_id(self) -> str:
+        return str(self.row[1])
+
+    @property
+    def n_tokens(self) -> int:
+        return int(self.row[4])
+
 
 def encode_request(request: RequestRecord, request_no: int, store: Store) -> EncodedRequest:
     """Raises LogError where the record cannot be stored."""

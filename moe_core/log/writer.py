@@ -8,7 +8,7 @@ import atexit
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence, Sized
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -17,13 +17,14 @@ from typing import Self
 from moe_core.errors import LogError
 from moe_core.log import encoding
 from moe_core.log.batches import claim_run, remove_batch_files, sweep_leftovers, write_batch_files
-from moe_core.log.chunks import Chunk, OpenRun, encode_chunks
+from moe_core.log.chunks import Chunk, OpenRun, encode_chunks, encode_later, made
 from moe_core.log.entries import run_fields
 from moe_core.log.manifest import ManifestWriter
 from moe_core.log.store import check_run_id, open_or_create_store
 from moe_core.log.unrecorded import WHEN_FULL, Unrecorded, WhenFull
-from moe_core.records import RequestRecord, RoutingBatch, RunRecord
+from moe_core.records import RequestRecord, RoutingBatch, RunRecord, TakenDecisions
 
+AHEAD = 20_000  # decisions from which records are made before they are due: fewer at a time cost more each
 BUFFER_LIMIT = 8  # times flush_decisions: while the disk is full, memory must not fill as well
 
 
@@ -64,6 +65,7 @@ class SegmentSink:
         self._run: OpenRun | None = None
         self._chunks: list[Chunk] = []
         self._waiting = 0  # weight of _chunks
+        self._unmade = 0  # weight of those whose decisions are no records yet
         self._unmarked: dict[str, Unrecorded] = {}  # by run: what no line of the manifest tells yet
         self._waiting_since = 0.0
         self._failure: str | None = None
@@ -97,6 +99,15 @@ class SegmentSink:
 
     def append(self, requests: Sequence[RequestRecord], decisions: RoutingBatch) -> None:
         """Takes over requests and their decisions. When it raises LogError, it took nothing."""
+        self._take(requests, decisions, lambda run: encode_chunks(run, self.store, requests, decisions))
+
+    def append_later(self, requests: Sequence[RequestRecord], decisions: TakenDecisions) -> None:
+        """The same for decisions that are made into records when they are written, or before in the background."""
+        self._take(requests, decisions, lambda run: encode_later(run, self.store, requests, decisions))
+
+    def _take(
+        self, requests: Sequence[RequestRecord], decisions: Sized, encode: Callable[[OpenRun], list[Chunk]]
+    ) -> None:
         with self._buffer:
             self._check_usable()
             if self.when_full == "wait":
@@ -110,7 +121,7 @@ class SegmentSink:
             if self._is_full():
                 self._leave_out(self._run.record.run_id, requests, decisions)
                 return
-            chunks = encode_chunks(self._run, self.store, requests, decisions)
+            chunks = encode(self._run)
             self._run.next_request_no += len(requests)
             self._run.request_ids.update(request.request_id for request in requests)
             if not chunks:
@@ -119,8 +130,10 @@ class SegmentSink:
                 self._waiting_since = time.monotonic()
                 self._buffer.notify_all()
             self._chunks += chunks
-            self._waiting += sum(_weight(chunk) for chunk in chunks)
-            if self._waiting >= self.flush_decisions:
+            weight = sum(chunk.weight for chunk in chunks)
+            self._waiting += weight
+            self._unmade += sum(chunk.weight for chunk in chunks if not isinstance(chunk.decisions, encoding.Decisions))
+            if self._waiting >= self.flush_decisions or self._unmade >= AHEAD:
                 self._buffer.notify_all()
 
     def flush(self) -> None:
@@ -128,7 +141,7 @@ class SegmentSink:
         with self._writing:
             self._check_usable()
             with self._buffer:
-                chunks, self._chunks, self._waiting = self._chunks, [], 0
+                chunks, self._chunks, self._waiting, self._unmade = self._chunks, [], 0, 0
                 unmarked, self._unmarked = self._unmarked, {}
             try:
                 self._mark_incomplete(unmarked)
@@ -140,7 +153,7 @@ class SegmentSink:
                 reason = str(error) if isinstance(error, LogError) else f"Cannot write the log: {error!r}."
                 with self._buffer:
                     self._chunks = chunks + self._chunks
-                    self._waiting = sum(_weight(chunk) for chunk in self._chunks)
+                    self._waiting = sum(chunk.weight for chunk in self._chunks)
                     for run_id, lacking in unmarked.items():
                         self._unmarked[run_id] = self._unmarked.get(run_id, Unrecorded()) + lacking
                     self._waiting_since = time.monotonic()
@@ -189,7 +202,7 @@ class SegmentSink:
     def _is_full(self) -> bool:
         return self._waiting >= BUFFER_LIMIT * self.flush_decisions
 
-    def _leave_out(self, run_id: str, requests: Sequence[RequestRecord], decisions: RoutingBatch) -> None:
+    def _leave_out(self, run_id: str, requests: Sequence[RequestRecord], decisions: Sized) -> None:
         if not requests:
             return
         lacking = Unrecorded(
@@ -209,7 +222,7 @@ class SegmentSink:
         """Three files and a manifest line. When it raises, none of them is left."""
         assert self._manifest is not None
         requests = [request for chunk in chunks for request in chunk.requests]
-        decisions = encoding.concatenate([chunk.decisions for chunk in chunks])
+        decisions = encoding.concatenate([chunk.decisions for chunk in made(chunks)])  # type: ignore[misc]
         batch = write_batch_files(
             self.store,
             run.record.run_id,
@@ -242,21 +255,26 @@ class SegmentSink:
         sweep_leftovers(self.store)
         while True:
             with self._buffer:
-                while not self._closed and not self._is_due():
+                while not (self._closed or self._is_due() or self._unmade >= AHEAD):
                     left = self._waiting_since + self.flush_seconds - time.monotonic()
                     self._buffer.wait(left if self._chunks else None)
                 if self._closed:
                     return
+                due = self._is_due()
             with suppress(LogError):  # kept in _failure, which append raises
-                self.flush()
+                self.flush() if due else self._make_ahead()
+
+    def _make_ahead(self) -> None:
+        """Makes records of what is waiting, while the model computes."""
+        with self._writing:
+            with self._buffer:
+                chunks, self._unmade = list(self._chunks), 0
+            ready = made(chunks)
+            with self._buffer:
+                self._chunks[: len(chunks)] = ready
 
     def _is_due(self) -> bool:
         if not self._chunks:
             return False
         waited = time.monotonic() - self._waiting_since >= self.flush_seconds
         return waited or (self._waiting >= self.flush_decisions and self._failure is None)
-
-
-def _weight(chunk: Chunk) -> int:
-    """What a chunk counts in the queue: its decisions; its tokens where a dense run makes none."""
-    return max(len(chunk.decisions), sum(len(request.token_ids_T) for request in chunk.requests))

@@ -1,6 +1,8 @@
 """Turns what the routers decided into decision records. Runs after the answer, without an object per token."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate, chain
 
 import numpy as np
 import torch
@@ -8,10 +10,69 @@ from numpy.typing import NDArray
 
 from moe_core.model.encoder import PackedTexts
 from moe_core.model.router import Routing
-from moe_core.records import DecisionFlag, RoutingBatch
+from moe_core.records import DecisionFlag, RoutingBatch, TakenDecisions
 
 BEHIND = 1024.0  # larger than any margin
 TIE = 2.0**-40  # smaller than any difference of margins that is stored, large enough for float64 beside a margin
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What the routers decided for texts answered together: `TakenDecisions` of `records.py`."""
+
+    texts: PackedTexts
+    routings: Sequence[Routing]
+    n_decisions: int
+
+    def __len__(self) -> int:
+        return self.n_decisions
+
+    def together(self, others: Sequence[TakenDecisions]) -> RoutingBatch:
+        """Raises TypeError for decisions of another kind of recorder."""
+        parts = [self]
+        for other in others:
+            if not isinstance(other, Taken):
+                raise TypeError(f"{type(other).__name__} cannot be recorded together with decisions of this model.")
+            parts.append(other)
+        if len(parts) == 1:
+            return decisions_of(self.texts, self.routings, range(len(self.texts.order_B)))
+        texts = _behind_each_other([part.texts for part in parts])
+        routings = [_joined(layer) for layer in zip(*(part.routings for part in parts), strict=True)]
+        return decisions_of(texts, routings, range(len(texts.order_B)))
+
+
+def _behind_each_other(parts: Sequence[PackedTexts]) -> PackedTexts:
+    """Texts of several calls as those of one: numbered on, not sorted by length."""
+    offsets = accumulate((len(part.order_B) for part in parts), initial=0)
+    return PackedTexts(
+        ids_T=torch.cat([part.ids_T for part in parts]),
+        position_T=torch.cat([part.position_T for part in parts]),
+        groups=tuple(chain.from_iterable(part.groups for part in parts)),
+        order_B=tuple(offset + place for offset, part in zip(offsets, parts, strict=False) for place in part.order_B),
+        lengths_B=tuple(chain.from_iterable(part.lengths_B for part in parts)),
+    )
+
+
+def _joined(parts: Sequence[Routing]) -> Routing:
+    """One layer's routing of several calls."""
+    first = parts[0]
+    thresholds = first.thresholds_E
+    if any(part.thresholds_E is not thresholds for part in parts):
+        thresholds = torch.cat([part.thresholds_E.expand_as(part.scores_TE) for part in parts])
+    failover = None
+    if any(part.failover_TE is not None for part in parts):
+        missing = (
+            torch.zeros_like(p.gates_TE, dtype=torch.bool) if p.failover_TE is None else p.failover_TE for p in parts
+        )
+        failover = torch.cat(list(missing))
+    return Routing(
+        logits_TE=torch.cat([part.logits_TE for part in parts]),
+        scores_TE=torch.cat([part.scores_TE for part in parts]),
+        thresholds_E=thresholds,
+        gates_TE=torch.cat([part.gates_TE for part in parts]),
+        floor_T=torch.cat([part.floor_T for part in parts]),
+        failover_TE=failover,
+    )
 
 
 def decisions_of(texts: PackedTexts, routings: Sequence[Routing], request_index_B: Sequence[int]) -> RoutingBatch:

@@ -19,11 +19,11 @@ from moe_core.model.calibration import check_budget, layer_thresholds
 from moe_core.model.encoder import PackedTexts, RouteLayer, pack, pool
 from moe_core.model.lost_experts import available_LE, expert_name
 from moe_core.model.policy import check_thresholds
-from moe_core.model.recording import counted, decisions_of, sums_per_text
+from moe_core.model.recording import Taken, counted, sums_per_text
 from moe_core.model.requests import Answer, ReadyRequest, Setting, TextRequest, Trace
 from moe_core.model.router import MODES, AdaptiveRoute, Routing, decide_top_k
 from moe_core.model.tokens import TokenizedText
-from moe_core.records import RequestRecord, RoutingBatch, RoutingSink, RunRecord
+from moe_core.records import LaterSink, RequestRecord, RoutingBatch, RoutingSink, RunRecord
 
 if TYPE_CHECKING:
     from moe_core.model.reference import RoutedModel
@@ -181,8 +181,13 @@ class Session:
             )
         if self.sink is not None:
             records = [self._record(each, answer, begun_at) for each, answer in zip(ready, answers, strict=True)]
-            decisions = decisions_of(packed, routings, range(len(ready))) if routings else RoutingBatch.empty()
-            self.sink.append(records, decisions)
+            taken = Taken(packed, routings, sum(rows_B))
+            if not routings:
+                self.sink.append(records, RoutingBatch.empty())
+            elif isinstance(self.sink, LaterSink):
+                self.sink.append_later(records, taken)
+            else:
+                self.sink.append(records, taken.together(()))
         return answers
 
     def _record(self, each: ReadyRequest, answer: Answer, begun_at: datetime) -> RequestRecord:
