@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export STREAMLIT_BROWSER_GATHER_USAGE_STATS := false
 
-.PHONY: run test check unit test-browser test-slow build train bench clean
+.PHONY: run test check unit test-browser test-slow test-spark build train bench clean
 
 run: $(VENV)/.installed-run
 	$(BIN)/routelens serve
@@ -21,6 +21,10 @@ $(VENV)/.installed-run: requirements.txt pyproject.toml setup.py moe_core/model/
 $(VENV)/.installed-dev: requirements-dev.txt requirements-train.txt $(VENV)/.installed-run
 	$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements-dev.txt
 	$(BIN)/python -m pip install --disable-pip-version-check -q --no-deps -r requirements-train.txt
+	touch $@
+
+$(VENV)/.installed-spark: requirements-spark.txt $(VENV)/.installed-dev
+	$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements-spark.txt
 	touch $@
 
 build: $(VENV)/.installed-dev
@@ -42,6 +46,10 @@ test-browser: $(VENV)/.installed-dev
 
 test-slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m slow
+
+# Needs Java 17 or newer; without it the tests are skipped and say so.
+test-spark: $(VENV)/.installed-spark
+	$(BIN)/python -m pytest -m spark -rs
 
 # --- the reference model, made again (about 4 hours on one core) ----------------------------------------------
 train: $(VENV)/.installed-dev

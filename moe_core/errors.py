@@ -5,6 +5,7 @@ RouteLensError
 ├─ ConfigError       a key or value in a TOML file
 ├─ CheckpointError   a model folder that cannot be loaded
 ├─ SourceError       third-party data that cannot be fetched or does not match its checksum
+├─ SparkError        PySpark or Java is missing, or Spark does not do its part
 ├─ ReportError
 ├─ CaptureError      <- AdapterError, SelfCheckError, TraceFormatError
 ├─ LogError          <- SegmentError, ManifestError, IndexLockedError, SchemaVersionError,
@@ -34,6 +35,10 @@ class CheckpointError(RouteLensError):
 
 class SourceError(RouteLensError):
     """Third-party data cannot be fetched, or is not what its checksum says."""
+
+
+class SparkError(RouteLensError):
+    """PySpark or Java is missing, or Spark does not do its part."""
 
 
 class ReportError(RouteLensError):

@@ -10,12 +10,12 @@ from moe_core.cli.run_options import RunPlan
 
 if TYPE_CHECKING:
     from moe_core.log.unrecorded import Unrecorded
-    from moe_core.model.escalation import EscalatedAnswer, Escalator
-    from moe_core.model.session import Session
+    from moe_core.model.escalation import EscalatedAnswer
+    from moe_core.records import RunRecord
 
 
 def infer_document(
-    session: "Session", escalator: "Escalator | None", plan: RunPlan, answers: "Sequence[EscalatedAnswer]",
+    run: "RunRecord", escalation_run_id: str | None, plan: RunPlan, answers: "Sequence[EscalatedAnswer]",
     wall_ms: float, store: Path | None, unrecorded: "Unrecorded",
 ) -> dict[str, Any]:  # fmt: skip
     """The JSON document: one entry a request, in their order, and totals. Costs count both passes."""
@@ -42,10 +42,10 @@ def infer_document(
         "store": None if store is None else str(store),
         "unrecorded": asdict(unrecorded),
         "escalated": sum(a.escalated for a in answers),
-        "escalation_run_id": None if escalator is None else escalator.run_id,
+        "escalation_run_id": escalation_run_id,
     }
-    return {"run_id": session.run.run_id, "mode": session.setting.mode, "budget": session.run.budget,
-            "model": session.run.model, "requests": requests, "totals": totals,
+    return {"run_id": run.run_id, "mode": run.mode, "budget": run.budget, "model": run.model,
+            "requests": requests, "totals": totals,
             "budget_choice": None if plan.choice is None else asdict(plan.choice)}  # fmt: skip
 
 

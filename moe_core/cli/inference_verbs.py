@@ -26,6 +26,7 @@ from moe_core.cli.run_options import (
     policy_of,
     when_full,
 )
+from moe_core.cli.spark_options import INFER_ENGINES, SparkMasterOption, check_engine
 from moe_core.errors import InputError
 from moe_core.request_files import TextRow, read_rows
 
@@ -59,12 +60,15 @@ def infer(
     no_log: Annotated[bool, typer.Option("--no-log", help="Answer without writing to the log.")] = False,
     when_log_is_full: WhenFullOption = "wait",
     truncate: TruncateFlag = False,
+    engine: Annotated[str, typer.Option("--engine", help=" or ".join(INFER_ENGINES))] = "local",
+    spark_master: SparkMasterOption = None,
     store: StoreOption = DEFAULT_STORE,
     as_json: JsonFlag = False,
 ) -> None:  # fmt: skip
     """Answer texts and log every routing decision."""
     full = when_full(when_log_is_full, no_log)
     rivals = {"--budget": budget, "--max-loss": max_loss, "--mode": mode, "--escalate-below": escalate_below}
+    check_engine(engine, INFER_ENGINES, {"--spark-master": spark_master})
     followed = policy_of(policy, rivals, head)
     important = followed.escalation.important if followed is not None and followed.escalation is not None else None
     rows = [TextRow(number=number, text=text) for number, text in enumerate(texts or [], start=1)]
@@ -85,7 +89,13 @@ def infer(
     )  # fmt: skip
     if plan.choice is not None:
         note(plan.choice.sentence)
-    document = _run(routed, plan, rows, None if no_log else store, full)
+    kept_in = None if no_log else store
+    if engine == "spark":
+        if full != "wait":
+            raise InputError("--when-log-is-full incomplete works with --engine local; on Spark inference waits.")
+        document = _run_on_spark(routed, plan, rows, kept_in, spark_master)
+    else:
+        document = _run(routed, plan, rows, kept_in, full)
     emit(document, infer_lines(document), as_json)
 
 
@@ -135,7 +145,25 @@ def _run(
                 note(f"{session.run.run_id}: {len(answers)} of {len(ready)} requests acknowledged")
     wall_ms = 1000 * (time.perf_counter() - started)
     unrecorded = sum((sink.unrecorded for sink in sinks), Unrecorded())
-    return infer_document(session, escalator, plan, answers, wall_ms, store, unrecorded)
+    companion = None if escalator is None else escalator.run_id
+    return infer_document(session.run, companion, plan, answers, wall_ms, store, unrecorded)
+
+
+def _run_on_spark(
+    routed: "RoutedModel", plan: RunPlan, rows: Sequence[TextRow], store: Path | None, master: str | None
+) -> dict[str, Any]:
+    """The same in Spark's worker processes."""
+    from moe_core.log.unrecorded import Unrecorded
+    from moe_core.spark.inference import infer_on_spark
+
+    started = time.perf_counter()
+    done = infer_on_spark(
+        routed, _requests(rows), plan.setting, block=FLUSH_EVERY, escalation=plan.escalation, store=store,
+        master=master, actor=_actor(), config=plan.config, progress=note,
+    )  # fmt: skip
+    wall_ms = 1000 * (time.perf_counter() - started)
+    document = infer_document(done.run, done.companion_run_id, plan, done.answers, wall_ms, store, Unrecorded())
+    return {**document, "spark": {"parts": done.parts, "workers": done.workers, "models": done.models}}
 
 
 def embed(

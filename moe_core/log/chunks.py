@@ -72,6 +72,12 @@ def encode_later(
     return [Chunk(run, encoded[0].day, encoded, decisions)] if encoded else []
 
 
+def decisions_together(chunks: Sequence[Chunk]) -> encoding.Decisions:
+    """All decisions of chunks of one run and day, encoded. Raises LogError as `made` does."""
+    parts = [chunk.decisions for chunk in made(chunks)]
+    return encoding.concatenate([part for part in parts if isinstance(part, encoding.Decisions)])
+
+
 def made(chunks: Sequence[Chunk]) -> list[Chunk]:
     """The same with all decisions encoded: those taken one behind the other, of one run and day, in one go.
 

@@ -17,10 +17,9 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from moe_core.errors import QueryError
-from moe_core.log.catalog import file_problem, read_catalog, were_removed_since
-from moe_core.log.entries import ROLES, FileEntry, run_fields
-from moe_core.log.file_state import FileState
+from moe_core.log.entries import ROLES, run_fields
 from moe_core.log.store import Store, open_store
+from moe_core.log.verified import verified_batches
 
 KILL_AFTER = 2.0  # seconds beyond the time limit that DuckDB is told
 MAX_ROWS = 10_000
@@ -28,7 +27,6 @@ MAX_BYTES = 32_000_000  # of an answer as JSON
 MOST_CHARACTERS = 100_000  # of a statement: an IN list of 300,000 keeps DuckDB's binder busy for a minute
 MOST_SECONDS = 3600.0
 ENVELOPE = 4_000_000  # bytes an answer may have beyond its rows
-_verified: dict[tuple[Path, str, FileState], None] = {}  # files whose sha256 this process has compared
 
 
 class SelectResult(NamedTuple):
@@ -79,6 +77,36 @@ def run_select(
     return SelectResult(answer["columns"], answer["types"], answer["rows"], answer["cut_by"], left_out)
 
 
+class Description(NamedTuple):
+    """What DuckDB says of a statement before it sees a row: `columns`, `types` as in SelectResult; `tree`: its parse
+    tree (`json_serialize_sql`)."""
+
+    columns: list[str]
+    types: list[str]
+    tree: dict[str, Any]
+
+
+def describe_select(sql: str, *, timeout_seconds: float = 60.0, memory_mb: int = 1024) -> Description:
+    """What `run_select` would answer on an empty store, for an engine that takes over from there. Refuses what
+    `run_select` refuses, in the same words."""
+    _check(sql, 1, MAX_BYTES, timeout_seconds)
+    task = {
+        "runs": [],
+        "files": {role: [] for role in ROLES},
+        "sql": sql,
+        "max_rows": 1,
+        "max_bytes": MAX_BYTES,
+        "timeout_seconds": timeout_seconds,
+        "memory_mb": memory_mb,
+        "threads": 1,
+        "with_tree": True,
+    }
+    answer = _ask_child(json.dumps(task).encode(), timeout_seconds, memory_mb, MAX_BYTES + ENVELOPE)
+    if "error" in answer:
+        raise QueryError(answer["error"])
+    return Description(answer["columns"], answer["types"], answer["tree"])
+
+
 def _check(sql: str, max_rows: int, max_bytes: int, timeout_seconds: float) -> None:
     if max_rows < 1 or max_bytes < 1:
         raise QueryError(f"max_rows is {max_rows} and max_bytes {max_bytes}; give at least 1.")
@@ -91,30 +119,10 @@ def _check(sql: str, max_rows: int, max_bytes: int, timeout_seconds: float) -> N
 
 
 def _verified_files(store: Store) -> tuple[dict[str, Any], list[str]]:
-    """The runs and files that count, and what was left out because it is damaged."""
-    catalog = read_catalog(store)
-    left_out = list(catalog.errors)
-    files: dict[str, list[str]] = {role: [] for role in ROLES}
-    for batch in catalog.batches.values():
-        problems = [problem for file in batch.files.values() if (problem := _problem(store, file)) is not None]
-        left_out += problems
-        if not problems:
-            for role, file in batch.files.items():
-                files[role].append(str(store.path / file.path))
-    if left_out and were_removed_since(store, catalog):
-        return _verified_files(store)
-    return {"runs": [run_fields(run) for run in catalog.runs.values()], "files": files}, left_out
-
-
-def _problem(store: Store, file: FileEntry) -> str | None:
-    """As `file_problem`, but a file that did not change since the last look is not read again."""
-    state = FileState.of(store.path / file.path)
-    if state is not None and (store.path / file.path, file.sha256, state) in _verified:
-        return None
-    problem = file_problem(store, file)
-    if problem is None and state is not None:
-        _verified[store.path / file.path, file.sha256, state] = None
-    return problem
+    """The runs and files that count, as the child takes them, and what was left out because it is damaged."""
+    verified = verified_batches(store)
+    files = {role: [str(store.path / file.path) for file in verified.files(role)] for role in ROLES}
+    return {"runs": [run_fields(run) for run in verified.runs], "files": files}, verified.left_out
 
 
 def _ask_child(task: bytes, timeout_seconds: float, memory_mb: int, max_bytes: int) -> dict[str, Any]:

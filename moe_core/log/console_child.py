@@ -10,15 +10,14 @@ import os
 import re
 import resource
 import sys
-from collections.abc import Mapping
-from datetime import date, datetime, time, timedelta
-from decimal import Decimal
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from moe_core.log.connections import connect_in_memory
+from moe_core.log.result_rows import json_rows
 from moe_core.log.statement_guard import refusal
 from moe_core.log.views import create_console_relations
 
@@ -68,53 +67,25 @@ def run(connection: duckdb.DuckDBPyConnection, task: Mapping[str, Any]) -> str:
     if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
         found = ", ".join(str(statement.type).split(".")[-1] for statement in statements) or "nothing"
         return _error(f"The console answers exactly one SELECT; this is: {found}.")
-    if (reason := _guard(connection, task["sql"])) is not None:
+    tree = _tree(connection, task["sql"])
+    if (reason := refusal(json.loads(tree), _catalog(connection))) is not None:
         return _error(reason)
     cursor = connection.execute(statements[0])
     described = cursor.description or []
     if len(described) > MOST_COLUMNS:
         return _error(f"The answer has {len(described):,} columns; ask for at most {MOST_COLUMNS:,}.")
     columns, types = (json.dumps([str(column[i]) for column in described]) for i in (0, 1))
-    rows, cut_by = _rows(cursor, task["max_rows"], task["max_bytes"] - len(columns) - len(types))
-    return f'{{"columns": {columns}, "types": {types}, "cut_by": {json.dumps(cut_by)}, "rows": [{",".join(rows)}]}}'
+    rows, cut_by = json_rows(_values(cursor), task["max_rows"], task["max_bytes"] - len(columns) - len(types))
+    parts = [f'"columns": {columns}, "types": {types}, "cut_by": {json.dumps(cut_by)}, "rows": [{",".join(rows)}]']
+    if task.get("with_tree"):
+        parts.append(f'"tree": {tree}')
+    return "{" + ", ".join(parts) + "}"
 
 
-def _rows(cursor: duckdb.DuckDBPyConnection, max_rows: int, max_bytes: int) -> tuple[list[str], str | None]:
-    """Rows as JSON arrays, and what cut them off: "rows", "bytes" or None. DuckDB computes only what is fetched."""
-    rows: list[str] = []
+def _values(cursor: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
+    """Row by row; DuckDB computes only what is fetched."""
     while chunk := cursor.fetchmany(ROWS_AT_ONCE):
-        for values in chunk:
-            if len(rows) == max_rows:
-                return rows, "rows"
-            row = json.dumps([to_json(value) for value in values], ensure_ascii=False, allow_nan=False)
-            max_bytes -= len(row) if row.isascii() else len(row.encode())
-            if max_bytes < 0:
-                return rows, "bytes"
-            rows.append(row)
-    return rows, None
-
-
-def to_json(value: Any) -> Any:
-    """A DuckDB value -> a JSON value: times as ISO texts, maps as objects, NaN and infinity as null."""
-    match value:
-        case None | bool() | int() | str():
-            return value
-        case float():
-            return value if math.isfinite(value) else None
-        case Decimal():
-            return float(value) if value.is_finite() else None
-        case datetime() | date() | time():
-            return value.isoformat()
-        case timedelta():
-            return value.total_seconds()
-        case bytes() | bytearray() | memoryview():
-            return bytes(value).hex()
-        case Mapping():
-            return {str(key): to_json(item) for key, item in value.items()}
-        case list() | tuple() | set():
-            return [to_json(item) for item in value]
-        case _:
-            return str(value)
+        yield from chunk
 
 
 def _limit_process(task: Mapping[str, Any]) -> None:
@@ -148,15 +119,20 @@ def _lock(connection: duckdb.DuckDBPyConnection, task: Mapping[str, Any]) -> Non
         connection.execute(f"SET {setting}")
 
 
-def _guard(connection: duckdb.DuckDBPyConnection, sql: str) -> str | None:
-    """What `statement_guard` says about the statement in this database."""
-    catalog = connection.execute(
+def _tree(connection: duckdb.DuckDBPyConnection, sql: str) -> str:
+    """The parse tree as JSON."""
+    serialized = connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchone()
+    assert serialized is not None
+    return str(serialized[0])
+
+
+def _catalog(connection: duckdb.DuckDBPyConnection) -> set[str]:
+    """Lower-case names of the tables and views of this database."""
+    found = connection.execute(
         "SELECT lower(view_name) FROM duckdb_views() WHERE schema_name <> 'information_schema' "  # needs its schema
         "UNION SELECT lower(table_name) FROM duckdb_tables()"
     ).fetchall()
-    serialized = connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchone()
-    assert serialized is not None
-    return refusal(json.loads(serialized[0]), {row[0] for row in catalog})
+    return {row[0] for row in found}
 
 
 def _sentence(error: duckdb.Error, task: Mapping[str, Any]) -> str:

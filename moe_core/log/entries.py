@@ -23,6 +23,17 @@ def is_import_batch(batch_id: str) -> bool:
     return re.fullmatch(r"[\w-]+-i\d{6}", batch_id) is not None
 
 
+def part_batch_id(writer_id: str, first_request_no: int, attempt: str) -> str:
+    """The id of a batch that another process writes for the one that will list it. `attempt`: eight hexadecimal digits,
+    since a part that failed is written once more."""
+    return f"{writer_id}-w{first_request_no:010d}{attempt}"
+
+
+def part_of(batch_id: str) -> str | None:
+    """What all attempts at such a batch have in common; None for other batches."""
+    return batch_id[:-8] if re.fullmatch(r"[\w-]+-w\d{10}[0-9a-f]{8}", batch_id) else None
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FileEntry:
     """One file of a batch: where it is (relative to the store), and what it must be."""

@@ -88,7 +88,8 @@ class Store:
 
 
 def run_folder(run_id: str) -> str:
-    """`run=<id>` as a folder name: percent-encoded where needed, which DuckDB and Spark undo when they read it."""
+    """`run=<id>` as a folder name: percent-encoded where needed, which DuckDB undoes when it reads it, and Spark too
+    but for letters beyond ASCII (`spark/relations.py` does the rest)."""
     return "run=" + quote(run_id, safe=" ")
 
 

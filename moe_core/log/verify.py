@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from moe_core.errors import ManifestError, SchemaVersionError, SegmentError, StoreNotFoundError
 from moe_core.log import encoding, merkle, segments
 from moe_core.log.catalog import Catalog, file_problem, read_catalog, were_removed_since
-from moe_core.log.entries import ROLES, BatchEntry, is_import_batch
+from moe_core.log.entries import ROLES, BatchEntry, is_import_batch, part_of
 from moe_core.log.heads import noted_head
 from moe_core.log.manifest import is_alive
 from moe_core.log.published_heads import check_published, find_published, read_published
@@ -181,7 +181,7 @@ def _check_unlisted(store: Store, catalog: Catalog, living: set[str], notes: lis
 def _is_beyond_a_crash(catalog: Catalog, manifest: Path, path: Path) -> bool:
     """Whether the file of an unlisted batch cannot be of the one that its writer was writing when it was killed: that
     is the one after the last that it listed. Batches rewritten for a tombstone all come before its only line, those of
-    an import before the lines of its run."""
+    an import and of a run in parts before the end of their run; and a part may have been written twice."""
     reading = catalog.readings.get(manifest)
     if reading is None or reading.error is not None:  # begun meanwhile; or it ends in an error, which is reported
         return False
@@ -189,7 +189,10 @@ def _is_beyond_a_crash(catalog: Catalog, manifest: Path, path: Path) -> bool:
     listed = [entry.fields.get("batch_id") for entry in reading.entries if entry.kind == "batch"]
     if is_rewrite(path.name) or batch_id in listed:
         return False
-    if is_import_batch(batch_id):
+    part = part_of(batch_id)
+    if part is not None and part in {part_of(str(each)) for each in listed}:
+        return False
+    if part is not None or is_import_batch(batch_id):
         ended = {run_folder(run_id) for run_id in catalog.run_ends}
         return not ended.isdisjoint(parent.name for parent in path.parents)
     return batch_id != f"{manifest.stem}-{len(listed):06d}"

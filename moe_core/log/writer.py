@@ -17,7 +17,7 @@ from typing import Self
 from moe_core.errors import LogError
 from moe_core.log import encoding
 from moe_core.log.batches import claim_run, remove_batch_files, sweep_leftovers, write_batch_files
-from moe_core.log.chunks import Chunk, OpenRun, encode_chunks, encode_later, made
+from moe_core.log.chunks import Chunk, OpenRun, decisions_together, encode_chunks, encode_later, made
 from moe_core.log.entries import run_fields
 from moe_core.log.manifest import ManifestWriter
 from moe_core.log.store import check_run_id, open_or_create_store
@@ -222,7 +222,7 @@ class SegmentSink:
         """Three files and a manifest line. When it raises, none of them is left."""
         assert self._manifest is not None
         requests = [request for chunk in chunks for request in chunk.requests]
-        decisions = encoding.concatenate([chunk.decisions for chunk in made(chunks)])  # type: ignore[misc]
+        decisions = decisions_together(chunks)
         batch = write_batch_files(
             self.store,
             run.record.run_id,

@@ -13,7 +13,7 @@ from moe_core.errors import InputError
 from moe_core.model.policy import Escalation
 from moe_core.model.requests import Answer, ReadyRequest, Setting, TextRequest
 from moe_core.model.session import Session
-from moe_core.records import RoutingSink
+from moe_core.records import RoutingSink, RunRecord
 
 if TYPE_CHECKING:
     from moe_core.model.reference import RoutedModel
@@ -84,15 +84,16 @@ def needs_escalation(rule: Escalation, request: TextRequest, answer: Answer) -> 
 
 class Escalator:
     """Runs again what a first session's answers leave in doubt. `open_sink` is called once, when the companion run
-    begins, and must not give the sink that a still open first run writes to (a sink holds one run at a time)."""
+    begins, and must not give the sink that a still open first run writes to (a sink holds one run at a time). `details`
+    of the companion's session: run and answered, where it was begun elsewhere."""
 
-    def __init__(self, first: Session, rule: Escalation, open_sink: OpenSink = lambda: None) -> None:
+    def __init__(self, first: Session, rule: Escalation, open_sink: OpenSink = lambda: None, **details: Any) -> None:
         check_escalation(rule, first.setting)
         self.first, self.rule = first, rule
         self.setting = escalation_setting(first.setting, rule)
         first.model.session(self.setting)  # refuses a bad setting now, not at the first doubtful answer
         self.companion: Session | None = None
-        self._open_sink = open_sink
+        self._open_sink, self._details = open_sink, details
 
     @property
     def run_id(self) -> str | None:
@@ -114,12 +115,19 @@ class Escalator:
 
     def _begun(self) -> Session:
         if self.companion is None:
-            run = self.first.run
-            self.companion = self.first.model.session(
-                self.setting, self._open_sink(), source=run.source, actor=self.first.actor,
-                config={"escalates": run.run_id, "escalation": asdict(self.rule)},
-            )  # fmt: skip
+            self.companion = self._session(self._open_sink(), **self._details)
         return self.companion
+
+    def planned_run(self) -> RunRecord:
+        """The companion run as it would begin now, for somebody else to begin."""
+        return self._session(None).run
+
+    def _session(self, sink: RoutingSink | None, **details: Any) -> Session:
+        run = self.first.run
+        config = {"escalates": run.run_id, "escalation": asdict(self.rule)}
+        return self.first.model.session(
+            self.setting, sink, source=run.source, actor=self.first.actor, config=config, **details
+        )
 
 
 def _again(ready: ReadyRequest, answer: Answer) -> ReadyRequest:

@@ -81,7 +81,7 @@ class RoutedModel:
         return AdaptiveRoute(thresholds, available)
 
     def session(self, setting: Setting, sink: RoutingSink | None = None, **details: Any) -> Session:
-        """A run at one setting. `details`: source, actor, config (see Session)."""
+        """A run at one setting. `details`: source, actor, config, run, answered (see Session)."""
         return Session(self, setting, sink, **details)
 
     def run(

@@ -34,7 +34,11 @@ def new_run_id(now: datetime) -> str:
 
 
 class Session:
-    """Answers requests at one setting. Use `RoutedModel.session`; call `answer` as often as needed."""
+    """Answers requests at one setting. Use `RoutedModel.session`; call `answer` as often as needed.
+
+    `run`, `answered`: this session answers a part of a run that was begun elsewhere, of which `answered` requests come
+    before; the numbers in request ids count on from there.
+    """
 
     def __init__(
         self,
@@ -45,6 +49,8 @@ class Session:
         source: str = "python",
         actor: str | None = None,
         config: Mapping[str, Any] | None = None,
+        run: RunRecord | None = None,
+        answered: int = 0,
     ) -> None:
         if setting.mode not in MODES:
             raise InputError(f"Mode {setting.mode!r} is unknown: use one of {', '.join(MODES)}.")
@@ -57,9 +63,9 @@ class Session:
         self.top_k = max(1, round(setting.budget * sizes.n_experts))
         adaptive = AdaptiveRoute(self.thresholds, self.available)
         self._route: RouteLayer = self._top_k_route if setting.mode == "topk" else adaptive
-        self._count = 0
+        self._count = answered
         now = datetime.now(UTC)
-        self.run = RunRecord(
+        self.run = run or RunRecord(
             run_id=new_run_id(now),
             started_at=now,
             source=source,

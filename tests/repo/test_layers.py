@@ -16,18 +16,20 @@ ALLOWED = {  # part -> parts of moe_core it may import, besides the leaves
     "dashboard": {"model", "log", "analysis", "charts"},
     "evaluation": {"model"},
     "bench": {"model", "log"},
-    "cli": {"model", "log", "sources", "evaluation", "bench"},
+    "spark": {"model", "log"},
+    "cli": {"model", "log", "sources", "evaluation", "bench", "spark"},
 }
 OUTSIDE = {  # part -> heavy outside packages it must not load
-    "model": {"duckdb", "streamlit", "plotly", "pandas", "pyarrow"},
-    "evaluation": {"duckdb", "streamlit", "plotly", "pandas", "pyarrow"},
+    "model": {"duckdb", "streamlit", "plotly", "pandas", "pyarrow", "pyspark"},
+    "evaluation": {"duckdb", "streamlit", "plotly", "pandas", "pyarrow", "pyspark"},
     "sources": {"torch", "duckdb", "streamlit", "plotly"},
-    "log": {"torch", "streamlit", "plotly"},
+    "log": {"torch", "streamlit", "plotly", "pyspark"},
     "analysis": {"torch", "duckdb", "streamlit", "plotly"},
     "charts": {"torch", "duckdb", "streamlit"},
-    "dashboard": {"torch", "duckdb"},
-    "bench": {"duckdb", "streamlit", "plotly", "pandas", "pyarrow"},
-    "cli": {"streamlit", "plotly", "duckdb"},
+    "dashboard": {"torch", "duckdb", "pyspark"},
+    "bench": {"duckdb", "streamlit", "plotly", "pandas", "pyarrow", "pyspark"},
+    "spark": {"duckdb", "streamlit", "plotly", "pandas"},
+    "cli": {"streamlit", "plotly", "duckdb", "pyspark"},
 }
 PARTS = sorted(ALLOWED)
 

@@ -62,7 +62,7 @@ def test_the_day_of_an_auditor(run: Run, store: Path, tmp_path: Path) -> None:
     checking = ("--against", tmp_path / "kept", "--public-key", made["public"])
     compared = answer(run, "verify", "--store", store, *checking)
     assert compared == {"ok": True, "segments": 3, "decisions": 24, "errors": [], "notes": [], "compared": 1,
-                        "published": None}  # fmt: skip
+                        "published": None, "incomplete": []}  # fmt: skip
     proved = answer(run, "verify", "--store", store, "--decision", "run-a", "run-a/1", 0, *checking, "--out", proof)
     assert proved["proof"] == json.loads(proof.read_text())
     assert (proved["ok"], proved["path"]) == (True, str(proof))

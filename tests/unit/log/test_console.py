@@ -11,7 +11,7 @@ import pytest
 
 from moe_core.errors import QueryError
 from moe_core.log.console import run_select
-from moe_core.log.console_child import to_json
+from moe_core.log.result_rows import to_json
 from moe_core.log.writer import SegmentSink
 from tests.unit.log.build import data_files, fill_store, make_request, make_run, plain_batch
 
