@@ -1,9 +1,9 @@
 """What recording costs: the same texts answered with and without a log, one behind the other, in random order.
 
 `plain` twice (the second one is `plain-aa`, whose true ratio is 1) and `recorded`, every answer of which is on the
-disk, fsynced, before the clock stops. A writer works in the background and writes once a second, so one recorded request
-alone is not what a server does: `one` answers requests one by one for some seconds and waits for the disk at the end.
-Ratios are medians over repetitions of one against the other in the same repetition: a busy moment meets both.
+disk, fsynced, before the clock stops. A writer works in the background and writes once a second, so one recorded
+request alone is not what a server does: `one` answers requests one by one for some seconds and waits for the disk at
+the end. Ratios are medians over repetitions of one against the other in the same repetition: a busy moment meets both.
 """
 
 import tempfile
