@@ -28,7 +28,7 @@ $(VENV)/.installed-spark: requirements-spark.txt $(VENV)/.installed-dev
 	touch $@
 
 build: $(VENV)/.installed-dev
-	$(BIN)/pybabel -q compile -d moe_core/dashboard/locale -D routelens
+	$(BIN)/python -m moe_core.dashboard.i18n
 
 # --- checks ------------------------------------------------------------------------------------------------------
 test: check unit test-browser

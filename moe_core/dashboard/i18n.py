@@ -75,3 +75,9 @@ def translator(lang: str) -> Translate:
         return catalogue.gettext(message) if message else ""
 
     return t
+
+
+if __name__ == "__main__":  # `make build`; pybabel takes "% of" in a sentence for a placeholder and refuses it
+    for language in LANGUAGES:
+        if (source := catalogue_path(language)).exists():
+            catalogue_path(language, ".mo").write_bytes(compile_catalogue(source).getvalue())
