@@ -10,6 +10,7 @@ import typer
 
 from moe_core.cli import (
     bench_verb,
+    counterfactual_verb,
     data_verbs,
     evaluation_verb,
     import_verb,
@@ -40,6 +41,7 @@ app.command("train")(training_verbs.train)
 app.command("calibrate")(training_verbs.calibrate)
 app.command("upcycle")(upcycle_verb.upcycle)
 app.command("evaluate")(evaluation_verb.evaluate)
+app.command("counterfactual")(counterfactual_verb.counterfactual)
 app.command("index")(log_verbs.index)
 app.command("verify")(verify_verb.verify)
 app.command("query")(query_verb.query)
