@@ -71,6 +71,10 @@ def _read(path: Path) -> str:
         raise InputError(f"{path} cannot be read ({error.strerror}): check its permissions.") from error
 
 
+def _found(p: float) -> str:
+    return f"{'found' if p <= 0.05 else 'not found'} (p = {p:.3f})"
+
+
 def _lines(attributes: list[dict[str, Any]]) -> list[str]:
     lines: list[str] = []
     for each in attributes:
@@ -86,7 +90,7 @@ def _lines(attributes: list[dict[str, Any]]) -> list[str]:
         tests = each["self_tests"]
         lines += [
             f"self-tests: {tests['alarms']} of {tests['shuffles']} shuffled runs significant (at most 17); planted "
-            f"difference {'found' if tests['planted_found'] else 'NOT found'} (p = {tests['planted_p']:.3f})",
+            f"difference of 10 % {_found(tests['planted_p'])}, of 40 % {_found(tests['gross_p'])}",
             "",
         ]
     return [*lines, attributes[0]["notes"][-1]]

@@ -59,10 +59,9 @@ class CounterfactualReport:
 
     @property
     def valid(self) -> bool:
-        """The controls hold. A plant that few templates or words could not show counts as underpowered, not as
-        failed."""
+        """The controls hold. A large plant that few templates or words could not show counts as underpowered."""
         excused = self.templates < FEW_TEMPLATES or self.few_words
-        return self.tests.quiet and (self.tests.planted_found or excused)
+        return self.tests.quiet and (self.tests.gross_found or excused)
 
 
 def counterfactual_report(

@@ -43,14 +43,14 @@ def _routing(report: CounterfactualReport) -> str:
         )
     layers = ", ".join(str(int(layer)) for layer in flagged["layer"])
     sentence = f"Routing difference beyond a neutral swap in layer {layers} ({n}); the largest is {size}."
-    same, n = report.same_length, report.templates_same_length
+    same, alike = report.same_length, report.templates_same_length
     kept = same[same["flagged"]]
-    if kept.empty and n < FEW_TEMPLATES:
-        return f"{sentence} Words of equally many tokens ({n} templates) are too few to tell it from word length."
+    if kept.empty and alike < FEW_TEMPLATES:
+        return f"{sentence} Words of equally many tokens ({alike} templates) are too few to tell it from word length."
     if kept.empty:
-        return f"{sentence} With words of equally many tokens ({n} templates) no layer is flagged."
+        return f"{sentence} With words of equally many tokens ({alike} templates) no layer is flagged."
     left = ", ".join(str(int(layer)) for layer in kept["layer"])
-    return f"{sentence} With words of equally many tokens ({n} templates) it stays in layer {left}."
+    return f"{sentence} With words of equally many tokens ({alike} templates) it stays in layer {left}."
 
 
 def _other(report: CounterfactualReport, measure: str, name: str, digits: int) -> str:
@@ -79,13 +79,13 @@ def notes(report: CounterfactualReport) -> list[str]:
         reason = (
             f"{tests.alarms} of {tests.shuffles} runs with shuffled groups were significant"
             if not tests.quiet
-            else "a planted difference was not found"
+            else "a large planted difference was not found"
         )
         result.append(f"NOT VALID: {reason}; do not use these results.")
     if report.few_words:
         result.append("Too few words a group: shuffling them can never be significant at 5 %; use at least 4 a group.")
     elif report.valid and report.underpowered:
-        result.append(f"Underpowered: {report.templates} templates; only gross differences can be found.")
+        result.append("Underpowered: a difference of 10 % in one layer can be missed; see what would have been found.")
     result += [INTERVALS, NOT_SHOWN]
     return result
 
@@ -115,7 +115,8 @@ def document(report: CounterfactualReport) -> dict[str, Any]:
 
 
 def _tests(tests: SelfTests) -> dict[str, Any]:
-    return {**asdict(tests), "quiet": tests.quiet}
+    found = {"planted_found": tests.planted_found, "gross_found": tests.gross_found}
+    return {**asdict(tests), "quiet": tests.quiet, **found}
 
 
 def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -89,7 +89,7 @@ def test_the_interval_holds_the_truth(shift: float) -> None:
 
 def test_a_planted_difference_is_found_and_its_neighbours_are_not() -> None:
     """A tenth of the tokens of layer 2 in a log without any difference."""
-    pairs = plant(simulated(4), layer=2, share=0.1, seed=0)
+    pairs = plant(simulated(6), layer=2, share=0.1, seed=0)
     report = counterfactual_report("a", ("x", "y"), pairs, shared=True, permutations=199, seed=0)
     assert report.routing["flagged"].tolist() == [False, False, True, False, False, False]
     row = report.routing.iloc[2]
@@ -134,12 +134,15 @@ def test_fewer_than_five_templates_are_refused() -> None:
 def test_a_failed_control_stamps_the_report() -> None:
     """Too many alarms, or a plant that enough templates and words did not show."""
     report = counterfactual_report("a", ("x", "y"), simulated(1), shared=True, permutations=199, seed=0)
-    loud = SelfTests(shuffles=200, alarms=18, alarms_templates=18, planted_p=0.001, planted_found=True)
-    blind = SelfTests(shuffles=200, alarms=3, alarms_templates=3, planted_p=0.4, planted_found=False)
+    loud = SelfTests(shuffles=200, alarms=18, alarms_templates=18, planted_p=0.001, gross_p=0.001)
+    blind = SelfTests(shuffles=200, alarms=3, alarms_templates=3, planted_p=0.4, gross_p=0.4)
     for tests in (loud, blind):
         failed = replace(report, tests=tests)
         assert not failed.valid
         assert verdicts.notes(failed)[0].startswith("NOT VALID")
+    weak = replace(report, tests=replace(blind, gross_p=0.01))
+    assert weak.valid
+    assert weak.underpowered
     assert replace(report, tests=replace(loud, alarms=17)).valid
 
 
