@@ -39,6 +39,11 @@ class RoutedText:
     def n_tokens(self) -> int:
         return len(self.pieces)
 
+    @property
+    def score(self) -> float:
+        """Probability of the given label; NaN without a head."""
+        return self.probabilities.get(self.label, float("nan")) if self.label is not None else float("nan")
+
 
 @dataclass(frozen=True, slots=True)
 class TextChange:
