@@ -36,7 +36,7 @@ class AuditSettings:
     seed: int = 20_261
 
     def __post_init__(self) -> None:
-        for name, low in (("permutations", 19), ("shuffles", 20), ("resamples", 100), ("min_group", 2),
+        for name, low in (("permutations", 99), ("shuffles", 20), ("resamples", 100), ("min_group", 2),
                           ("per_stratum", 1), ("cell_documents", 1), ("max_groups", 2)):  # fmt: skip
             if getattr(self, name) < low:
                 raise AuditError(f"The audit setting {name} is {getattr(self, name)}: give {low} or more.")

@@ -19,7 +19,7 @@ from moe_core.analysis.audit.labellings import Labels
 ELEMENTS_AT_ONCE = 400_000  # labellings x cells
 TIE = 1e-5  # relative: values nearer than that are one value, computed in another order
 _SMALLEST_ERROR = 1e-3  # of a difference, in standard deviations of the cell: no t from rounding alone
-Float32s = NDArray[np.float32]
+Float32s = NDArray[np.floating]
 
 
 @dataclass(frozen=True, slots=True)
