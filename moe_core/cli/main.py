@@ -9,6 +9,7 @@ import sys
 import typer
 
 from moe_core.cli import (
+    audit_verb,
     bench_verb,
     counterfactual_verb,
     data_verbs,
@@ -45,6 +46,7 @@ app.command("counterfactual")(counterfactual_verb.counterfactual)
 app.command("index")(log_verbs.index)
 app.command("verify")(verify_verb.verify)
 app.command("query")(query_verb.query)
+app.command("audit")(audit_verb.audit)
 app.command("redact")(lifecycle_verbs.redact)
 app.command("retain")(lifecycle_verbs.retain)
 app.command("export")(lifecycle_verbs.export)
