@@ -9,6 +9,7 @@ import sys
 import typer
 
 from moe_core.cli import (
+    audit_expert_verb,
     audit_verb,
     bench_verb,
     counterfactual_verb,
@@ -42,6 +43,7 @@ app.command("train")(training_verbs.train)
 app.command("calibrate")(training_verbs.calibrate)
 app.command("upcycle")(upcycle_verb.upcycle)
 app.command("evaluate")(evaluation_verb.evaluate)
+app.command("audit-expert")(audit_expert_verb.audit_expert)
 app.command("counterfactual")(counterfactual_verb.counterfactual)
 app.command("index")(log_verbs.index)
 app.command("verify")(verify_verb.verify)
