@@ -33,6 +33,7 @@ def audit_expert(
     audit: Annotated[
         Path | None, typer.Option("--audit", help="JSON of `routelens audit --json`: mask what it flags.")
     ] = None,
+    most: Annotated[int, typer.Option("--most", min=1, help="Of an audit, take at most so many, largest first.")] = 8,
     head: Annotated[str | None, typer.Option("--head", help="Classifier that answers.")] = None,
     budget: Annotated[float, typer.Option("--budget", help="Share of the expert compute to spend.")] = 0.5,
     texts: Annotated[int, typer.Option("--texts", min=40, help="Use at most so many texts, the first ones.")] = 1000,
@@ -45,7 +46,7 @@ def audit_expert(
     from moe_core.model.lost_experts import parse_expert
 
     flagged = [parse_expert(name) for name in expert or ()]
-    flagged += [each for each in (_flagged(audit) if audit is not None else []) if each not in flagged]
+    flagged += [each for each in (_flagged(audit, most) if audit is not None else []) if each not in flagged]
     rows = [row for row in read_rows(file, attributes=[group]) if row.attributes.get(group)]
     of_interest = _value(rows, group, value, file)
     import numpy as np
@@ -79,18 +80,23 @@ def _value(rows: Sequence[TextRow], group: str, value: str | None, file: Path) -
     return value or min(sizes, key=lambda name: (sizes[name], name))
 
 
-def _flagged(path: Path) -> list[Expert]:
-    """Cells that an audit flags, once each."""
+def _flagged(path: Path, most: int) -> list[Expert]:
+    """Experts whose share or activation an audit flags, once each, those with the largest difference first.
+
+    Rows about a whole layer (expert -1) name no expert.
+    """
     try:
-        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-        found = [(int(cell["layer"]), int(cell["expert_id"])) for cell in cells if cell["flagged"]]
+        document = json.loads(path.read_text(encoding="utf-8"))
+        cells = [cell for cell in [*document["cells"], *(document.get("activation") or [])] if cell["flagged"]]
+        cells.sort(key=lambda cell: -abs(float(cell["difference"])))
+        found = [(int(cell["layer"]), int(cell["expert_id"])) for cell in cells if int(cell["expert_id"]) >= 0]
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}): give what `audit --json` printed.") from error
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} is not what `routelens audit --json` printed ({error!r}).") from error
     if not found:
         raise InputError(f"{path} flags no expert, so there is nothing to mask: name some with --expert.")
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(found))[:most]
 
 
 def _document(

@@ -23,12 +23,19 @@ def people(tmp_path: Path) -> Path:
 
 def test_flagged_experts_are_masked_alone_and_together(routelens: Command, people: Path, tmp_path: Path) -> None:
     """Experts of an audit's document and of the command line, each once; gap, quality and controls in the answer."""
-    cells = [{"layer": 1, "expert_id": 2, "flagged": True}, {"layer": 0, "expert_id": 3, "flagged": False}]
+    cells = [
+        {"layer": 1, "expert_id": 2, "flagged": True, "difference": -0.05},
+        {"layer": 0, "expert_id": 3, "flagged": False, "difference": 0.9},
+    ]
+    activation = [
+        {"layer": 3, "expert_id": 1, "flagged": True, "difference": 0.03},
+        {"layer": 3, "expert_id": -1, "flagged": True, "difference": 0.3},
+    ]
     audit = tmp_path / "audit.json"
-    audit.write_text(json.dumps({"cells": cells}))
+    audit.write_text(json.dumps({"cells": cells, "activation": activation}))
     found = document(
         routelens("audit-expert", "--file", people, "--group", "writer", "--favourable", "positive", "--audit", audit,
-                  "--expert", "1:2", "--expert", "2:5", "--controls", 2, "--json")
+                  "--most", 1, "--expert", "1:2", "--expert", "2:5", "--controls", 2, "--json")
     )  # fmt: skip
     assert found["value"] == "b"
     assert found["texts"] == {"group": 20, "others": 40}
