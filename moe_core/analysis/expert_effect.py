@@ -6,7 +6,7 @@ within the two sides. Masking any busy expert changes something, so a set is jud
 of the same layer and a similar load, filled up from other layers. Shape letters: N texts, S masked sets, R resamples.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,11 +81,13 @@ def matched_groups(
 
 
 def effects(
-    whole: Answers, masked: Sequence[Masked], in_group_N: NDArray[np.bool_], *, seed: int
-) -> pd.DataFrame:
+    whole: Answers, masked: Sequence[Masked], in_group_N: NDArray[np.bool_], *, seed: int,
+    own: Mapping[Expert, Sequence[Expert]] | None = None,
+) -> pd.DataFrame:  # fmt: skip
     """COLUMNS, one row per masked set, flagged experts first. gap, change, low, high and quality in points; score in
     thousandths of probability. p = (1 + controls with at least this score change) / (1 + controls), two-sided, for
-    experts against their controls and for the group of all against groups of controls; NaN for controls.
+    experts against their own controls (`own`; all controls without it) and for the group of all against groups of
+    controls; NaN for controls.
 
     Raises AuditError for fewer than 20 texts on a side.
     """
@@ -110,15 +112,18 @@ def effects(
         moved = (change, low, high, score, score_low, score_high)
         rows.append((each.kind, each.experts, each.load, gap, *moved, *quality))
     frame = pd.DataFrame(rows, columns=list(COLUMNS[: len(COLUMNS) - 3]))
-    return _ranked(frame)
+    return _ranked(frame, own or {})
 
 
-def _ranked(frame: pd.DataFrame) -> pd.DataFrame:
+def _ranked(frame: pd.DataFrame, own: Mapping[Expert, Sequence[Expert]]) -> pd.DataFrame:
     """Adds how many controls of the same kind move the score gap at least as much, and the p-value of that rank."""
     larger, controls, p = [], [], []
-    for kind, change in zip(frame["kind"], frame["score_change"], strict=True):
+    for kind, experts, change in zip(frame["kind"], frame["experts"], frame["score_change"], strict=True):
         against = {FLAGGED: CONTROL, GROUP: GROUP_CONTROL}.get(str(kind))
-        others = frame[frame["kind"] == against]["score_change"]
+        others = frame[frame["kind"] == against]
+        if kind == FLAGGED and own:
+            others = others[[each[0] in own[experts[0]] for each in others["experts"]]]
+        others = others["score_change"]
         n = int((others.abs() >= abs(change) - 1e-9).sum())
         larger.append(n if against else None)
         controls.append(len(others) if against else None)

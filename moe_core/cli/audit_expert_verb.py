@@ -33,11 +33,11 @@ def audit_expert(
     audit: Annotated[
         Path | None, typer.Option("--audit", help="JSON of `routelens audit --json`: mask what it flags.")
     ] = None,
-    most: Annotated[int, typer.Option("--most", min=1, help="Of an audit, take at most so many, largest first.")] = 8,
+    most: Annotated[int, typer.Option("--most", min=1, help="Of an audit, take at most so many, largest first.")] = 5,
     head: Annotated[str | None, typer.Option("--head", help="Classifier that answers.")] = None,
     budget: Annotated[float, typer.Option("--budget", help="Share of the expert compute to spend.")] = 0.5,
-    texts: Annotated[int, typer.Option("--texts", min=40, help="Use at most so many texts, the first ones.")] = 1000,
-    controls: Annotated[int, typer.Option("--controls", min=1, max=100, help="Experts to compare with.")] = 20,
+    texts: Annotated[int, typer.Option("--texts", min=40, help="Use at most so many texts, the first ones.")] = 600,
+    controls: Annotated[int, typer.Option("--controls", min=1, max=100, help="Experts to compare each one with.")] = 12,
     seed: Annotated[int, typer.Option("--seed")] = 0,
     model: ModelOption = None,
     as_json: JsonFlag = False,

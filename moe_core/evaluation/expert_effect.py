@@ -43,7 +43,7 @@ class EffectPlan:
     head: str
     favourable: str
     budget: float = 0.5
-    controls: int = 20
+    controls: int = 12
     groups: int = 20
     seed: int = 0
 
@@ -99,6 +99,7 @@ def measure_effects(
         [Masked(sets[e], e, int(sum(load_LE[x] for x in e)), masked[e]) for e in sets],
         in_group_N,
         seed=plan.seed,
+        own=dict(zip(flagged, controls, strict=True)),
     )
     return ExpertEffects(
         rows=rows,

@@ -74,6 +74,10 @@ def test_an_expert_is_ranked_by_its_change_against_the_controls_of_its_kind() ->
     assert frame["p"].tolist()[:3] == pytest.approx([1 / 5, 2 / 5, 1 / 2])
     assert frame["larger_controls"].tolist()[:2] == [0, 1]
     assert frame["quality_change"].isna().all()
+    own = {(0, 9): [(0, 0), (0, 1)], (0, 8): [(0, 0), (0, 1), (0, 2)]}
+    ranked = effects(whole, masked, group, seed=0, own=own)
+    assert ranked["p"].tolist()[:2] == pytest.approx([1 / 4, 1 / 3])
+    assert ranked["controls"].tolist()[:2] == [3, 2]
 
 
 def test_intervals_hold_no_change_in_95_of_100_cases() -> None:
