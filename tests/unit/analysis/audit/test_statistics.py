@@ -53,7 +53,8 @@ def test_groups_of_the_same_documents_have_no_divergence(seed: int) -> None:
         counts_DLE=np.concatenate([once.counts_DLE] * 2), tokens_DL=np.concatenate([once.tokens_DL] * 2),
         group_D=np.repeat([0, 1], 10), groups=("a", "b"),
     )  # fmt: skip
-    summary = Statistics(share_columns(counts, 5), [Contrast(1, 0)], 2).summarise([counts.group_D[None].astype(np.int8)])
+    statistics = Statistics(share_columns(counts, 5), [Contrast(1, 0)], 2)
+    summary = statistics.summarise([counts.group_D[None].astype(np.int8)])
     assert summary.jsd_BL.max() < 1e-10
     assert summary.max_t_BL.max() < 1e-3
 
@@ -122,7 +123,7 @@ def test_activation_divides_by_tokens_and_adds_the_mean_number_of_experts() -> N
 
 
 def test_centring_within_strata_keeps_a_known_share_of_the_difference() -> None:
-    """One stratum with 1 of 4 documents in group 0, one with 3 of 4: by hand 1.5 of 2 survives, so the factor is 4/3."""
+    """One stratum with 1 of 4 documents in group 0, one with 3 of 4: 1.5 of 2 survives, the factor is 4/3."""
     factor_G = strata_factors(np.array([0, 1, 1, 1, 0, 0, 0, 1]), np.repeat([5, 9], 4), 2)
     assert factor_G == pytest.approx([4 / 3, 4 / 3])
     assert strata_factors(np.array([0, 1]), None, 2).tolist() == [1.0, 1.0]
@@ -152,7 +153,7 @@ def test_labellings_keep_the_labels_of_every_stratum(stratum_D: np.ndarray | Non
         for s in (0, 1, 2):
             inside = np.ones(30, bool) if stratum_D is None else stratum_D == s
             for row_D in labels_BD:
-                assert np.bincount(row_D[inside], minlength=3).tolist() == np.bincount(group_D[inside], minlength=3).tolist()
+                assert sorted(row_D[inside]) == sorted(group_D[inside])
 
 
 def test_every_place_gets_every_label_equally_often() -> None:
