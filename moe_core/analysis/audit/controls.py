@@ -45,7 +45,8 @@ class NegativeControl:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PositiveControl:
-    """`found`: the planted cell was flagged. `smallest_group`: documents; below `small_group` a missed plant means that
+    """`found`: the planted cell is significant over all families (how large a difference must be to be flagged is a
+    setting, and says nothing about the audit). `smallest_group`: documents; below `small_group` a missed plant means that
     the audit is underpowered, not that it is wrong."""
 
     plant: Plant
@@ -128,11 +129,8 @@ def _planted_run(null: Null, settings: AuditSettings) -> PositiveControl:
     max_t_B = np.maximum(under_null.max_t_B, others_BL.max(axis=1, initial=0.0))
     p = permutation_p(np.array([t]), max_t_B)
     p_joint = float(null.joint.p(p)[0])
-    is_large = abs(plant.share_with - plant.share) >= settings.min_difference or not (
-        settings.ratio_low <= plant.share_with / plant.share <= settings.ratio_high
-    )
     return PositiveControl(
-        plant=plant, p_maxt=float(p[0]), p_joint=p_joint, found=p_joint <= settings.alpha and is_large,
+        plant=plant, p_maxt=float(p[0]), p_joint=p_joint, found=p_joint <= settings.alpha,
         smallest_group=int(counts.size_G.min()), small_group=settings.small_group,
     )  # fmt: skip
 
