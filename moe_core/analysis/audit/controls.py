@@ -46,8 +46,8 @@ class NegativeControl:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PositiveControl:
     """`found`: the planted cell is significant over all families (how large a difference must be to be flagged is a
-    setting, and says nothing about the audit). `smallest_group`: documents; below `small_group` a missed plant means that
-    the audit is underpowered, not that it is wrong."""
+    setting, and says nothing about the audit). `smallest_group`: documents; below `small_group` a missed plant means
+    that the audit is underpowered, not that it is wrong."""
 
     plant: Plant
     p_maxt: float

@@ -35,9 +35,9 @@ def test_false_positive_table(icc: float, documents: int, tokens: int) -> None:
     deff = float(np.mean([one.deff for one in found]))
     assert deff == pytest.approx({0.0: 1, 0.005: 3.5, 0.02: 11, 0.091: 49}[icc] * tokens / 200, rel=0.35)
     plain, by_tokens, by_documents = np.nanmean([one.cramers_v for one in found], axis=0)
-    assert by_documents < by_tokens <= plain
+    assert max(by_documents, by_tokens) < plain
     if icc > 0:
-        assert by_documents < 0.5 * plain
+        assert by_documents < 0.5 * by_tokens
 
 
 @pytest.mark.slow
