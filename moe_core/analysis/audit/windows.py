@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from moe_core.analysis.audit.contrasts import tested_groups
+from moe_core.analysis.audit.contrasts import large_groups
 from moe_core.analysis.audit.counts import RoutingCounts
 from moe_core.analysis.audit.documents import Documents
 from moe_core.analysis.audit.routing import RoutingResult, audit_routing
@@ -66,7 +66,7 @@ def watch(documents: Documents, length: pd.Timedelta, settings: AuditSettings) -
 def _tested(counts: RoutingCounts, column: str, settings: AuditSettings) -> RoutingCounts | str:
     """The groups that are large enough, or why there is nothing to compare."""
     try:
-        large = tested_groups(counts.size_G, counts.groups, column, settings.min_group)
+        large = large_groups(counts.size_G, counts.groups, column, settings.min_group)
     except AuditError as error:
         return str(error)
     keep_D = np.isin(counts.group_D, [counts.groups.index(name) for name in large])

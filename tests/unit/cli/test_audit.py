@@ -64,6 +64,8 @@ def test_a_planted_difference_is_caught_and_its_absence_is_not(
     assert out["verdicts"]["outcome"]["finding"] == "not examined"
     assert out["outcome"] is None
     assert out["activation"]
+    assert out["runs"] == ["planted"]
+    assert (out["identity"][0]["model"], out["identity"][0]["budget"]) == ("other", None)
     same = document(routelens("audit", "--group", "region", "--run", "same", "--store", store, "--json"))
     assert same["valid"] is True
     assert not any(part["flagged"] for name in ("layers", "cells", "activation") for part in same[name])

@@ -70,6 +70,13 @@ def test_damage_in_the_log_stamps_the_report() -> None:
     assert "3 requests were answered but not recorded" in report.validity.warnings[-1].text()
 
 
+def test_sample_data_say_so_in_every_report() -> None:
+    """The first thing under the groups."""
+    report = run_audit(log(), QUICK, record=RecordCheck(decisions=100, demo=True))
+    assert report.validity.valid
+    assert report_lines.heading(report)[1].startswith("Note: DEMO DATA")
+
+
 def test_strata_give_both_results_and_say_what_they_dropped() -> None:
     """A topic that only group "a" has is dropped from the conditional result, and stays in the marginal one."""
     counts = make_counts(np.random.default_rng(1), 80, delta=0.8)
