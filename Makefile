@@ -13,7 +13,7 @@ run: $(VENV)/.installed-run
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV) || python3 -m venv $(VENV)
 
-$(VENV)/.installed-run: requirements.txt pyproject.toml setup.py moe_core/model/_short_text.c | $(VENV)/bin/python
+$(VENV)/.installed-run: requirements.txt pyproject.toml setup.py $(wildcard moe_core/*/*.c) | $(VENV)/bin/python
 	$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements.txt
 	$(BIN)/python -m pip install --disable-pip-version-check -q --no-deps -e .
 	touch $@

@@ -113,14 +113,25 @@ class RoutingBatch:
         )  # fmt: skip
 
 
-class TakenDecisions(Protocol):
-    """Decisions that were taken and not yet made into records: cheap to hand over, made together with others later."""
+class AnsweredRequests(Protocol):
+    """Requests that were answered and are not records yet: cheap to hand over, made into records with others later.
 
-    def __len__(self) -> int:
-        """How many decisions they will be."""
+    `request_ids`, in order; `n_tokens` of all of them; `len`: how many decisions they will be.
+    """
 
-    def together(self, others: Sequence["TakenDecisions"]) -> RoutingBatch:
-        """Records of these and of `others`, handed over after them, as if all requests had come in one call."""
+    @property
+    def request_ids(self) -> Sequence[str]: ...
+
+    @property
+    def n_tokens(self) -> int: ...
+
+    def __len__(self) -> int: ...
+
+    def requests(self) -> Sequence[RequestRecord]:
+        """Their records, in order."""
+
+    def decisions(self, others: Sequence["AnsweredRequests"]) -> RoutingBatch:
+        """Their decisions and those of `others`, answered after them, as if all requests had come in one call."""
 
 
 class RoutingSink(Protocol):
@@ -139,7 +150,7 @@ class RoutingSink(Protocol):
 class LaterSink(RoutingSink, Protocol):
     """A sink that makes the records itself, so that an answer need not wait for them."""
 
-    def append_later(self, requests: Sequence[RequestRecord], decisions: TakenDecisions) -> None: ...
+    def append_later(self, answered: AnsweredRequests) -> None: ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -47,7 +47,7 @@ class Effort:
 
 FEW = ("dense", "dense-aa", "adaptive@0.25")
 QUICK: dict[Regime, Effort] = {
-    "one": Effort(180, 180, 0.0, None, 12),
+    "one": Effort(150, 150, 0.0, None, 12),
     "one-long": Effort(40, 10, 1.2, FEW, 4),
     "batch32": Effort(8, 2, 1.2, FEW, 1, 16),
     "batch256": Effort(4, 2, 4.0, (FEW[0], FEW[2]), 1, 32),

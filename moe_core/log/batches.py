@@ -38,7 +38,7 @@ def write_batch_files(
     batch_id: str,
     day: str,
     requests: Sequence[EncodedRequest],
-    decisions: encoding.Decisions,
+    decisions: Sequence[encoding.Decisions],
 ) -> BatchEntry:
     """Makes the three files of a batch durable. When it raises SegmentError, none of them is left."""
     tables = requests_to_arrow(requests), tokens_to_arrow(requests)
@@ -53,13 +53,14 @@ def write_batch_tables(
     first_request_no: int,
     requests: pa.Table,
     tokens: pa.Table,
-    decisions: encoding.Decisions,
+    decisions: Sequence[encoding.Decisions],
 ) -> BatchEntry:
-    """The same for requests and tokens in the form of `REQUEST_SCHEMA` and `TOKEN_SCHEMA`."""
+    """The same for requests and tokens in the form of `REQUEST_SCHEMA` and `TOKEN_SCHEMA`; each part of `decisions`
+    holds whole tokens."""
     parts: list[tuple[Role, str, Any]] = [
         ("requests", requests_path(run_id, batch_id), requests),
         ("tokens", tokens_path(run_id, batch_id), tokens),
-        ("decisions", decisions_path(run_id, day, batch_id), encoding.to_arrow([decisions])),
+        ("decisions", decisions_path(run_id, day, batch_id), encoding.to_arrow(decisions)),
     ]
     files: dict[Role, FileEntry] = {}
     try:
@@ -75,7 +76,7 @@ def write_batch_tables(
         day=day,
         first_request_no=first_request_no,
         files=files,
-        merkle_root=merkle.merkle_root(merkle.leaf_hashes(decisions)),
+        merkle_root=merkle.root_of(decisions),
     )
 
 
@@ -86,8 +87,11 @@ def write_file(store: Store, path: str, table: pa.Table, run_id: str, batch_id: 
         "routelens.run_id": run_id,
         "routelens.batch_id": batch_id,
     }
-    encodings = encoding.PARQUET_ENCODINGS if table.schema.equals(encoding.DECISION_SCHEMA) else None
-    data = segments.parquet_bytes(table, metadata, encodings)
+    if table.schema.equals(encoding.DECISION_SCHEMA):
+        encodings, uncompressed = encoding.PARQUET_ENCODINGS, encoding.PARQUET_UNCOMPRESSED
+        data = segments.parquet_bytes(table, metadata, encodings, uncompressed)
+    else:
+        data = segments.parquet_bytes(table, metadata)
     segments.write_durable(store.path / path, data)
     return FileEntry(path=path, sha256=sha256(data).hexdigest(), size=len(data), rows=table.num_rows)
 

@@ -9,7 +9,8 @@ from moe_core.errors import LogError
 from moe_core.log import encoding
 from moe_core.log.request_encoding import EncodedRequest, encode_request
 from moe_core.log.store import Store
-from moe_core.records import RequestRecord, RoutingBatch, RunRecord, TakenDecisions
+from moe_core.log.unrecorded import Unrecorded
+from moe_core.records import AnsweredRequests, RequestRecord, RoutingBatch, RunRecord
 
 
 @dataclass(eq=False, slots=True)
@@ -27,13 +28,12 @@ class OpenRun:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Chunk:
-    """What one `append` handed over for one day: its requests, encoded, and their decisions, encoded or as they were
-    taken."""
+    """What one `append` handed over for one day: its requests and their decisions, encoded."""
 
     run: OpenRun
     day: str
     requests: list[EncodedRequest]
-    decisions: encoding.Decisions | TakenDecisions
+    decisions: encoding.Decisions
 
     @property
     def weight(self) -> int:
@@ -41,12 +41,83 @@ class Chunk:
         return max(len(self.decisions), sum(len(request.token_ids_T) for request in self.requests))
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class AnsweredChunk:
+    """What one `append_later` handed over: not records yet. Its requests are numbered from `first_request_no`."""
+
+    run: OpenRun
+    first_request_no: int
+    answered: AnsweredRequests
+
+    @property
+    def weight(self) -> int:
+        return max(len(self.answered), self.answered.n_tokens)
+
+    @property
+    def unrecorded(self) -> Unrecorded:
+        """How much is not in the log if it cannot be stored."""
+        answered = self.answered
+        return Unrecorded(requests=len(answered.request_ids), tokens=answered.n_tokens, decisions=len(answered))
+
+
 def encode_chunks(
     run: OpenRun, store: Store, requests: Sequence[RequestRecord], decisions: RoutingBatch
 ) -> list[Chunk]:
     """Checks everything that could make a later flush fail, and copies: the caller may use its arrays again."""
-    encoded = _encode_requests(run, store, requests)
-    first = run.next_request_no
+    refuse_known_ids(run, [request.request_id for request in requests])
+    return _chunks(run, store, run.next_request_no, requests, decisions)
+
+
+def refuse_known_ids(run: OpenRun, request_ids: Sequence[str]) -> None:
+    """Raises LogError for a request id that was given before, or is given twice."""
+    seen: set[str] = set()
+    for request_id in request_ids:
+        if request_id in run.request_ids or request_id in seen:
+            raise LogError(
+                f"Request id {request_id!r} was given before in run {run.record.run_id!r}; ids are unique in the store."
+            )
+        seen.add(request_id)
+
+
+def made(chunks: Sequence[Chunk | AnsweredChunk], store: Store) -> list[Chunk]:
+    """The same, all of them encoded: those answered one behind the other in one go.
+
+    Raises LogError where a request cannot be stored, or decisions do not fit their requests.
+    """
+    result: list[Chunk] = []
+    stretch: list[AnsweredChunk] = []
+    for chunk in chunks:
+        if isinstance(chunk, AnsweredChunk) and (not stretch or _follows(chunk, stretch[-1])):
+            stretch.append(chunk)
+            continue
+        result += _made_together(stretch, store)
+        stretch = []
+        if isinstance(chunk, AnsweredChunk):
+            stretch.append(chunk)
+        else:
+            result.append(chunk)
+    return result + _made_together(stretch, store)
+
+
+def _follows(chunk: AnsweredChunk, before: AnsweredChunk) -> bool:
+    """Whether its requests are numbered on from those of the chunk before."""
+    next_request_no = before.first_request_no + len(before.answered.request_ids)
+    return chunk.run is before.run and chunk.first_request_no == next_request_no
+
+
+def _made_together(stretch: Sequence[AnsweredChunk], store: Store) -> list[Chunk]:
+    if not stretch:
+        return []
+    requests = [request for chunk in stretch for request in chunk.answered.requests()]
+    decisions = stretch[0].answered.decisions([chunk.answered for chunk in stretch[1:]])
+    return _chunks(stretch[0].run, store, stretch[0].first_request_no, requests, decisions)
+
+
+def _chunks(
+    run: OpenRun, store: Store, first: int, requests: Sequence[RequestRecord], decisions: RoutingBatch
+) -> list[Chunk]:
+    """One a day. The first request gets number `first`."""
+    encoded = [encode_request(request, first + i, store) for i, request in enumerate(requests)]
     _check_against(run.record, encoded, decisions)
     quantised = encoding.quantise(decisions, first)
     days = sorted({request.day for request in encoded})
@@ -59,71 +130,6 @@ def encode_chunks(
         requests_of_day = [request for request in encoded if request.day == day]
         chunks.append(Chunk(run, day, requests_of_day, encoding.Decisions(quantised.rows_N[of_day_N])))
     return chunks
-
-
-def encode_later(
-    run: OpenRun, store: Store, requests: Sequence[RequestRecord], decisions: TakenDecisions
-) -> list[Chunk]:
-    """Requests are checked and encoded now; decisions by `made`, with those of other chunks. A flush can then fail only
-    on what a recorder must never hand over."""
-    encoded = _encode_requests(run, store, requests)
-    if len({request.day for request in encoded}) > 1:
-        return encode_chunks(run, store, requests, decisions.together(()))
-    return [Chunk(run, encoded[0].day, encoded, decisions)] if encoded else []
-
-
-def decisions_together(chunks: Sequence[Chunk]) -> encoding.Decisions:
-    """All decisions of chunks of one run and day, encoded. Raises LogError as `made` does."""
-    parts = [chunk.decisions for chunk in made(chunks)]
-    return encoding.concatenate([part for part in parts if isinstance(part, encoding.Decisions)])
-
-
-def made(chunks: Sequence[Chunk]) -> list[Chunk]:
-    """The same with all decisions encoded: those taken one behind the other, of one run and day, in one go.
-
-    Raises LogError for decisions that do not fit their requests.
-    """
-    result: list[Chunk] = []
-    stretch: list[Chunk] = []
-    for chunk in chunks:
-        taken = not isinstance(chunk.decisions, encoding.Decisions)
-        if stretch and not (taken and _follows(chunk, stretch[-1])):
-            result.append(_made_together(stretch))
-            stretch = []
-        if taken:
-            stretch.append(chunk)
-        else:
-            result.append(chunk)
-    return [*result, _made_together(stretch)] if stretch else result
-
-
-def _follows(chunk: Chunk, before: Chunk) -> bool:
-    """Whether its requests are numbered on from those of the chunk before."""
-    same = chunk.run is before.run and chunk.day == before.day
-    return same and chunk.requests[0].row[0] == before.requests[-1].row[0] + 1
-
-
-def _made_together(stretch: Sequence[Chunk]) -> Chunk:
-    first, *others = (chunk.decisions for chunk in stretch)
-    assert not isinstance(first, encoding.Decisions)
-    batch = first.together([other for other in others if not isinstance(other, encoding.Decisions)])
-    requests = [request for chunk in stretch for request in chunk.requests]
-    run, day = stretch[0].run, stretch[0].day
-    _check_against(run.record, requests, batch)
-    return Chunk(run, day, requests, encoding.quantise(batch, requests[0].row[0]))
-
-
-def _encode_requests(run: OpenRun, store: Store, requests: Sequence[RequestRecord]) -> list[EncodedRequest]:
-    """Raises LogError for a request that cannot be stored, or whose id was given before."""
-    seen: set[str] = set()
-    for request in requests:
-        if request.request_id in run.request_ids or request.request_id in seen:
-            raise LogError(
-                f"Request id {request.request_id!r} was given before in run {run.record.run_id!r}; "
-                "ids are unique in the store."
-            )
-        seen.add(request.request_id)
-    return [encode_request(request, run.next_request_no + i, store) for i, request in enumerate(requests)]
 
 
 def _check_against(run: RunRecord, requests: Sequence[EncodedRequest], decisions: RoutingBatch) -> None:

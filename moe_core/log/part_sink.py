@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from moe_core.errors import LogError
 from moe_core.log.batches import write_batch_files
-from moe_core.log.chunks import Chunk, OpenRun, decisions_together, encode_chunks
+from moe_core.log.chunks import Chunk, OpenRun, encode_chunks
 from moe_core.log.entries import BatchEntry, part_batch_id
 from moe_core.log.store import Store
 from moe_core.records import RequestRecord, RoutingBatch, RunRecord
@@ -54,7 +54,7 @@ class PartSink:
             of_day = [chunk for chunk in self._chunks if chunk.day == day]
             requests = [request for chunk in of_day for request in chunk.requests]
             batch_id = part_batch_id(self._writer_id, requests[0].row[0], self._attempt)
-            decisions = decisions_together(of_day)
+            decisions = [chunk.decisions for chunk in of_day]
             self.batches.append(
                 write_batch_files(self._store, self._run.record.run_id, batch_id, day, requests, decisions)
             )

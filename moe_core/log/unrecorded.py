@@ -1,4 +1,5 @@
-"""Requests that were answered and are not in the log, because its queue was full: counted, never silent.
+"""Requests that were answered and are not in the log, because its queue was full or they cannot be stored: counted,
+never silent.
 
 A manifest line of the kind `unrecorded` stands before everything that was handed over after them, and before the end of
 their run. So a crash cannot make a run look complete: either it has that line, or it has no end.
@@ -41,5 +42,5 @@ class Unrecorded:
     def sentence(self, run_id: str) -> str:
         return (
             f"Run {run_id!r} is incomplete: {self.requests:,} requests with {self.decisions:,} decisions were answered "
-            "while the queue of the log was full, and are not recorded."
+            "and are not recorded, because the queue of the log was full or they could not be stored."
         )

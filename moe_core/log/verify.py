@@ -120,7 +120,7 @@ def _check_batch(store: Store, batch: BatchEntry) -> list[str]:
             if table.num_rows != file.rows:
                 problems.append(f"{file.path} has {table.num_rows} rows, its manifest says {file.rows}.")
             elif role == "decisions":
-                root = merkle.merkle_root(merkle.leaf_hashes(encoding.from_arrow(table)))
+                root = merkle.root_of([encoding.from_arrow(table)])
                 if root != batch.merkle_root:
                     problems.append(f"{file.path} does not have the Merkle root that its manifest says.")
     except SegmentError as error:

@@ -8,23 +8,22 @@ import atexit
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence, Sized
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from moe_core.errors import LogError
-from moe_core.log import encoding
-from moe_core.log.batches import claim_run, remove_batch_files, sweep_leftovers, write_batch_files
-from moe_core.log.chunks import Chunk, OpenRun, decisions_together, encode_chunks, encode_later, made
-from moe_core.log.entries import run_fields
-from moe_core.log.manifest import ManifestWriter
+from moe_core.log.batch_writer import BatchWriter
+from moe_core.log.batches import sweep_leftovers
+from moe_core.log.chunks import AnsweredChunk, Chunk, OpenRun, encode_chunks, made, refuse_known_ids
 from moe_core.log.store import check_run_id, open_or_create_store
 from moe_core.log.unrecorded import WHEN_FULL, Unrecorded, WhenFull
-from moe_core.records import RequestRecord, RoutingBatch, RunRecord, TakenDecisions
+from moe_core.log.waiting import Waiting
+from moe_core.records import AnsweredRequests, RequestRecord, RoutingBatch, RunRecord
 
-AHEAD = 20_000  # decisions from which records are made before they are due: fewer at a time cost more each
+AHEAD = 20_000  # decisions from which records are made before they are due
 BUFFER_LIMIT = 8  # times flush_decisions: while the disk is full, memory must not fill as well
 
 
@@ -36,7 +35,8 @@ class SegmentSink:
     stays in memory and is tried again every `flush_seconds`; meanwhile `append` raises the LogError that says why.
 
     When the queue is full (`BUFFER_LIMIT` flushes wait), `append` waits; or, if `when_full` is "incomplete", it neither
-    waits nor raises for the disk: what it cannot take over is counted in `unrecorded` and in the manifest.
+    waits nor raises for the disk: what it cannot take over is counted in `unrecorded` and in the manifest. So is what
+    `append_later` took over and cannot be stored; the next call raises the LogError that says why.
     Use it as a context manager, or call `close`.
     """
 
@@ -58,17 +58,14 @@ class SegmentSink:
         self.when_full = when_full
         self.unrecorded = Unrecorded()  # of all runs of this sink
         self._pid = os.getpid()
-        self._manifest: ManifestWriter | None = None
-        self._next_batch = 0
+        self._batches = BatchWriter(self.store)
         self._writing = threading.RLock()  # held while files are written; taken before _buffer
         self._buffer = threading.Condition()  # guards what follows
         self._run: OpenRun | None = None
-        self._chunks: list[Chunk] = []
-        self._waiting = 0  # weight of _chunks
-        self._unmade = 0  # weight of those whose decisions are no records yet
+        self._waiting = Waiting()
         self._unmarked: dict[str, Unrecorded] = {}  # by run: what no line of the manifest tells yet
-        self._waiting_since = 0.0
-        self._failure: str | None = None
+        self._failure: str | None = None  # why nothing can be written at present
+        self._refusal: str | None = None  # why something was left out; told once
         self._closed = False
         self._thread: threading.Thread | None = None
         atexit.register(self.close)
@@ -79,7 +76,6 @@ class SegmentSink:
         Raises LogError where the store has a run of that id from before or from another writer.
         """
         check_run_id(run.run_id)
-        fields = run_fields(run)
         with self._writing:
             self._check_usable()
             before = self._run
@@ -87,11 +83,9 @@ class SegmentSink:
                 if before.record != run:
                     raise LogError(f"Run {run.run_id!r} has begun with other settings; give the new run another id.")
                 return
-            if self._manifest is None:
-                self._manifest = ManifestWriter(self.store)
-            claim_run(self.store, self._manifest, run.run_id, fields)
+            begun = self._batches.begin_run(run)
             with self._buffer:
-                self._run = OpenRun(run)
+                self._run = begun
             if self._thread is None:
                 self._thread = threading.Thread(target=self._flush_in_time, name="routelens-log", daemon=True)
                 self._thread.start()
@@ -99,17 +93,30 @@ class SegmentSink:
 
     def append(self, requests: Sequence[RequestRecord], decisions: RoutingBatch) -> None:
         """Takes over requests and their decisions. When it raises LogError, it took nothing."""
-        self._take(requests, decisions, lambda run: encode_chunks(run, self.store, requests, decisions))
+        lacking = Unrecorded(
+            requests=len(requests), tokens=sum(request.n_tokens for request in requests), decisions=len(decisions)
+        )
+        self._take(
+            [request.request_id for request in requests], lacking,
+            lambda run: encode_chunks(run, self.store, requests, decisions),
+        )  # fmt: skip
 
-    def append_later(self, requests: Sequence[RequestRecord], decisions: TakenDecisions) -> None:
-        """The same for decisions that are made into records when they are written, or before in the background."""
-        self._take(requests, decisions, lambda run: encode_later(run, self.store, requests, decisions))
+    def append_later(self, answered: AnsweredRequests) -> None:
+        """The same for requests that are made into records when they are written, or before in the background."""
+
+        def chunks(run: OpenRun) -> list[AnsweredChunk]:
+            refuse_known_ids(run, answered.request_ids)
+            return [AnsweredChunk(run, run.next_request_no, answered)] if answered.request_ids else []
+
+        ids = answered.request_ids
+        self._take(ids, Unrecorded(requests=len(ids), tokens=answered.n_tokens, decisions=len(answered)), chunks)
 
     def _take(
-        self, requests: Sequence[RequestRecord], decisions: Sized, encode: Callable[[OpenRun], list[Chunk]]
+        self, request_ids: Sequence[str], size: Unrecorded, encode: Callable[[OpenRun], Sequence[Chunk | AnsweredChunk]]
     ) -> None:
         with self._buffer:
             self._check_usable()
+            self._tell_refusal()
             if self.when_full == "wait":
                 while self._is_full() and self._failure is None and not self._closed:
                     self._buffer.wait(self.flush_seconds)
@@ -119,52 +126,53 @@ class SegmentSink:
             if self._run is None:
                 raise LogError("Nothing can be appended before begin_run.")
             if self._is_full():
-                self._leave_out(self._run.record.run_id, requests, decisions)
+                self._leave_out(self._run.record.run_id, size)
                 return
             chunks = encode(self._run)
-            self._run.next_request_no += len(requests)
-            self._run.request_ids.update(request.request_id for request in requests)
+            self._run.next_request_no += len(request_ids)
+            self._run.request_ids.update(request_ids)
             if not chunks:
                 return
-            if not self._chunks:
-                self._waiting_since = time.monotonic()
-                self._buffer.notify_all()
-            self._chunks += chunks
-            weight = sum(chunk.weight for chunk in chunks)
-            self._waiting += weight
-            self._unmade += sum(chunk.weight for chunk in chunks if not isinstance(chunk.decisions, encoding.Decisions))
-            if self._waiting >= self.flush_decisions or self._unmade >= AHEAD:
+            is_first = not self._waiting
+            self._waiting.add(chunks)
+            if is_first or self._waiting.weight >= self.flush_decisions or self._waiting.unmade >= AHEAD:
                 self._buffer.notify_all()
 
     def flush(self) -> None:
         """Everything appended before is durable when it returns. Raises LogError where that fails."""
         with self._writing:
             self._check_usable()
+            self._flush()
+            self._tell_refusal()
+
+    def _flush(self) -> None:
+        with self._buffer:
+            taken = self._waiting.take()
+        chunks: Sequence[Chunk | AnsweredChunk] = taken
+        unmarked: dict[str, Unrecorded] = {}
+        try:
+            chunks = ready = self._made(taken)
             with self._buffer:
-                chunks, self._chunks, self._waiting, self._unmade = self._chunks, [], 0, 0
                 unmarked, self._unmarked = self._unmarked, {}
-            try:
-                self._mark_incomplete(unmarked)
-                while chunks:
-                    run, day = chunks[0].run, chunks[0].day
-                    self._write_batch(run, day, [chunk for chunk in chunks if chunk.run is run and chunk.day == day])
-                    chunks = [chunk for chunk in chunks if not (chunk.run is run and chunk.day == day)]
-            except BaseException as error:
-                reason = str(error) if isinstance(error, LogError) else f"Cannot write the log: {error!r}."
-                with self._buffer:
-                    self._chunks = chunks + self._chunks
-                    self._waiting = sum(chunk.weight for chunk in self._chunks)
-                    for run_id, lacking in unmarked.items():
-                        self._unmarked[run_id] = self._unmarked.get(run_id, Unrecorded()) + lacking
-                    self._waiting_since = time.monotonic()
-                    self._failure = reason
-                    self._buffer.notify_all()
-                if isinstance(error, Exception) and not isinstance(error, LogError):
-                    raise LogError(reason) from error
-                raise
+            self._batches.mark_incomplete(unmarked)
+            while ready:
+                run, day = ready[0].run, ready[0].day
+                self._batches.write_batch(run, day, [chunk for chunk in ready if chunk.run is run and chunk.day == day])
+                chunks = ready = [chunk for chunk in ready if not (chunk.run is run and chunk.day == day)]
+        except BaseException as error:
+            reason = str(error) if isinstance(error, LogError) else f"Cannot write the log: {error!r}."
             with self._buffer:
-                self._failure = None
+                self._waiting.put_back(chunks)
+                for run_id, lacking in unmarked.items():
+                    self._unmarked[run_id] = self._unmarked.get(run_id, Unrecorded()) + lacking
+                self._failure = reason
                 self._buffer.notify_all()
+            if isinstance(error, Exception) and not isinstance(error, LogError):
+                raise LogError(reason) from error
+            raise
+        with self._buffer:
+            self._failure = None
+            self._buffer.notify_all()
 
     def close(self) -> None:
         """Flushes, ends the run and lets go of the manifest. Calling it again does nothing."""
@@ -181,9 +189,9 @@ class SegmentSink:
                 self._buffer.notify_all()
             if self._thread is not None:
                 self._thread.join()
-            if self._manifest is not None:
-                self._manifest.close()
+            self._batches.close()
             atexit.unregister(self.close)
+        self._tell_refusal()
 
     def __enter__(self) -> Self:
         return self
@@ -200,81 +208,66 @@ class SegmentSink:
             raise LogError("This SegmentSink belongs to another process; make a new one after a fork.")
 
     def _is_full(self) -> bool:
-        return self._waiting >= BUFFER_LIMIT * self.flush_decisions
+        return self._waiting.weight >= BUFFER_LIMIT * self.flush_decisions
 
-    def _leave_out(self, run_id: str, requests: Sequence[RequestRecord], decisions: Sized) -> None:
-        if not requests:
-            return
-        lacking = Unrecorded(
-            requests=len(requests), tokens=sum(request.n_tokens for request in requests), decisions=len(decisions)
-        )
-        self.unrecorded += lacking
-        self._unmarked[run_id] = self._unmarked.get(run_id, Unrecorded()) + lacking
+    def _leave_out(self, run_id: str, lacking: Unrecorded) -> None:
+        if lacking.requests:
+            self.unrecorded += lacking
+            self._unmarked[run_id] = self._unmarked.get(run_id, Unrecorded()) + lacking
 
-    def _mark_incomplete(self, unmarked: dict[str, Unrecorded]) -> None:
-        """Durable before anything that was handed over later, and before the run ends. Empties `unmarked`."""
-        for run_id, lacking in list(unmarked.items()):
-            assert self._manifest is not None
-            self._manifest.append("unrecorded", lacking.to_fields(run_id))
-            del unmarked[run_id]
+    def _tell_refusal(self) -> None:
+        with self._buffer:
+            refusal, self._refusal = self._refusal, None
+        if refusal is not None:
+            raise LogError(refusal)
 
-    def _write_batch(self, run: OpenRun, day: str, chunks: Sequence[Chunk]) -> None:
-        """Three files and a manifest line. When it raises, none of them is left."""
-        assert self._manifest is not None
-        requests = [request for chunk in chunks for request in chunk.requests]
-        decisions = decisions_together(chunks)
-        batch = write_batch_files(
-            self.store,
-            run.record.run_id,
-            f"{self._manifest.writer_id}-{self._next_batch:06d}",
-            day,
-            requests,
-            decisions,
-        )
+    def _made(self, chunks: Sequence[Chunk | AnsweredChunk]) -> list[Chunk]:
+        """All encoded, but for those that cannot be: they are left out, counted and told."""
         try:
-            self._manifest.append("batch", batch.to_fields())
+            return made(chunks, self.store)
         except Exception:
-            remove_batch_files(self.store, batch)
-            raise
-        self._next_batch += 1
-        run.batches += 1
-        run.requests += len(requests)
-        run.tokens += batch.files["tokens"].rows
-        run.decisions += len(decisions)
+            ready: list[Chunk] = []
+            for chunk in chunks:
+                try:
+                    ready += made([chunk], self.store)
+                except Exception as error:
+                    assert isinstance(chunk, AnsweredChunk)
+                    with self._buffer:
+                        self._leave_out(chunk.run.record.run_id, chunk.unrecorded)
+                        reason = str(error) if isinstance(error, LogError) else f"Cannot record a request: {error!r}."
+                        self._refusal = self._refusal or reason
+            return ready
 
     def _end(self, run: OpenRun | None) -> None:
         """Everything of this run is durable, and so are its totals."""
-        if run is None or self._manifest is None:
-            return
-        self.flush()
-        totals = {name: getattr(run, name) for name in ("batches", "requests", "tokens", "decisions")}
-        self._manifest.append("run_end", {"run_id": run.record.run_id, **totals})
+        if run is not None:
+            self._flush()
+            self._batches.end_run(run)
 
     def _flush_in_time(self) -> None:
         """The thread: flushes when enough is waiting, or has waited long enough."""
         sweep_leftovers(self.store)
         while True:
             with self._buffer:
-                while not (self._closed or self._is_due() or self._unmade >= AHEAD):
-                    left = self._waiting_since + self.flush_seconds - time.monotonic()
-                    self._buffer.wait(left if self._chunks else None)
+                while not (self._closed or self._is_due() or self._waiting.unmade >= AHEAD):
+                    left = self._waiting.since + self.flush_seconds - time.monotonic()
+                    self._buffer.wait(left if self._waiting else None)
                 if self._closed:
                     return
                 due = self._is_due()
-            with suppress(LogError):  # kept in _failure, which append raises
-                self.flush() if due else self._make_ahead()
+            with suppress(LogError), self._writing:  # kept in _failure, which append raises
+                self._flush() if due else self._make_ahead()
 
     def _make_ahead(self) -> None:
         """Makes records of what is waiting, while the model computes."""
-        with self._writing:
-            with self._buffer:
-                chunks, self._unmade = list(self._chunks), 0
-            ready = made(chunks)
-            with self._buffer:
-                self._chunks[: len(chunks)] = ready
+        with self._buffer:
+            chunks = self._waiting.taken_ahead()
+        ready = self._made(chunks)
+        with self._buffer:
+            self._waiting.replace(len(chunks), ready)
 
     def _is_due(self) -> bool:
-        if not self._chunks:
+        if not self._waiting:
             return False
-        waited = time.monotonic() - self._waiting_since >= self.flush_seconds
-        return waited or (self._waiting >= self.flush_decisions and self._failure is None)
+        waited = time.monotonic() - self._waiting.since >= self.flush_seconds
+        return waited or (self._waiting.weight >= self.flush_decisions and self._failure is None)

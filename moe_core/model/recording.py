@@ -1,6 +1,6 @@
 """Turns what the routers decided into decision records. Runs after the answer, without an object per token."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain
 
@@ -8,32 +8,49 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from moe_core.model import decision_writer
 from moe_core.model.encoder import PackedTexts
 from moe_core.model.router import Routing
-from moe_core.records import DecisionFlag, RoutingBatch, TakenDecisions
+from moe_core.records import AnsweredRequests, DecisionFlag, RequestRecord, RoutingBatch
 
 BEHIND = 1024.0  # larger than any margin
 TIE = 2.0**-40  # smaller than any difference of margins that is stored, large enough for float64 beside a margin
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
-    """What the routers decided for texts answered together: `TakenDecisions` of `records.py`."""
+class Answered:
+    """Texts answered together, and what the routers decided: `AnsweredRequests` of `records.py`.
 
+    `make_requests` makes the records of the requests; it is called at most once.
+    """
+
+    request_ids: Sequence[str]
     texts: PackedTexts
     routings: Sequence[Routing]
     n_decisions: int
+    make_requests: Callable[[], Sequence[RequestRecord]]
 
     def __len__(self) -> int:
         return self.n_decisions
 
-    def together(self, others: Sequence[TakenDecisions]) -> RoutingBatch:
-        """Raises TypeError for decisions of another kind of recorder."""
+    @property
+    def n_tokens(self) -> int:
+        return sum(self.texts.lengths_B)
+
+    def requests(self) -> Sequence[RequestRecord]:
+        return self.make_requests()
+
+    def decisions(self, others: Sequence[AnsweredRequests]) -> RoutingBatch:
+        """Raises TypeError for requests of another kind of recorder."""
         parts = [self]
         for other in others:
-            if not isinstance(other, Taken):
-                raise TypeError(f"{type(other).__name__} cannot be recorded together with decisions of this model.")
+            if not isinstance(other, Answered):
+                raise TypeError(f"{type(other).__name__} cannot be recorded together with requests of this model.")
             parts.append(other)
+        if not self.routings:
+            return RoutingBatch.empty()
+        if decision_writer.fits(self.routings):
+            return decision_writer.written([(p.texts, p.routings) for p in parts], sum(len(p) for p in parts))
         if len(parts) == 1:
             return decisions_of(self.texts, self.routings, range(len(self.texts.order_B)))
         texts = _behind_each_other([part.texts for part in parts])

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from moe_core.errors import InputError
 from moe_core.model.router import Mode
 from moe_core.model.tokens import TokenizedText
 
@@ -19,6 +20,26 @@ class TextRequest:
     domain: str | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
     reference_label: str | None = None
+
+
+def check_labels(request: TextRequest, number: int) -> None:
+    """Raises InputError where domain, label or an attribute is no text that a log can hold."""
+    labels = [("domain", request.domain), ("reference label", request.reference_label)]
+    for name, value in request.attributes.items():
+        labels += [("attribute name", name), (f"attribute {name!r}", value if value is not None else 0)]
+    for what, label in labels:
+        if label is None or (isinstance(label, str) and (label.isascii() or _is_unicode(label))):
+            continue
+        remedy = "decode it as UTF-8" if isinstance(label, str) else "convert it with str()"
+        raise InputError(f"Text {number}: {what} is {label!r}, not a text in Unicode; {remedy}.")
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)

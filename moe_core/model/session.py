@@ -19,11 +19,11 @@ from moe_core.model.calibration import check_budget, layer_thresholds
 from moe_core.model.encoder import PackedTexts, RouteLayer, pack, pool
 from moe_core.model.lost_experts import available_LE, expert_name
 from moe_core.model.policy import check_thresholds
-from moe_core.model.recording import Taken, counted, sums_per_text
-from moe_core.model.requests import Answer, ReadyRequest, Setting, TextRequest, Trace
+from moe_core.model.recording import Answered, counted, sums_per_text
+from moe_core.model.requests import Answer, ReadyRequest, Setting, TextRequest, Trace, check_labels
 from moe_core.model.router import MODES, AdaptiveRoute, Routing, decide_top_k
 from moe_core.model.tokens import TokenizedText
-from moe_core.records import LaterSink, RequestRecord, RoutingBatch, RoutingSink, RunRecord
+from moe_core.records import LaterSink, RequestRecord, RoutingSink, RunRecord
 
 if TYPE_CHECKING:
     from moe_core.model.reference import RoutedModel
@@ -82,6 +82,7 @@ class Session:
                 "threads": str(torch.get_num_threads()),
             },
         )
+        self._is_later = isinstance(sink, LaterSink)
         if sink is not None:
             sink.begin_run(self.run)
 
@@ -111,7 +112,10 @@ class Session:
         return {"top_k": self.top_k, **lost} if self.setting.mode == "topk" else {}
 
     def ready(self, requests: Sequence[TextRequest], *, first_number: int = 1) -> list[ReadyRequest]:
-        """Checks and tokenizes. Raises InputError, naming the text by its number, for one that cannot be answered."""
+        """Checks and tokenizes. Raises InputError, naming the text by its number, for one that cannot be answered or
+        logged."""
+        for number, request in enumerate(requests, first_number):
+            check_labels(request, number)
         started = time.perf_counter()
         tokenized = self.model.tokenizer.encode(
             [request.text for request in requests], truncate=self.setting.truncate, first_number=first_number
@@ -186,14 +190,16 @@ class Session:
                 )
             )
         if self.sink is not None:
-            records = [self._record(each, answer, begun_at) for each, answer in zip(ready, answers, strict=True)]
-            taken = Taken(packed, routings, sum(rows_B))
-            if not routings:
-                self.sink.append(records, RoutingBatch.empty())
-            elif isinstance(self.sink, LaterSink):
-                self.sink.append_later(records, taken)
+
+            def records() -> list[RequestRecord]:
+                return [self._record(each, answer, begun_at) for each, answer in zip(ready, answers, strict=True)]
+
+            answered = Answered(ids, packed, routings, sum(rows_B), records)
+            if self._is_later:
+                assert isinstance(self.sink, LaterSink)
+                self.sink.append_later(answered)
             else:
-                self.sink.append(records, taken.together(()))
+                self.sink.append(answered.requests(), answered.decisions(()))
         return answers
 
     def _record(self, each: ReadyRequest, answer: Answer, begun_at: datetime) -> RequestRecord:

@@ -239,5 +239,5 @@ def _write_batch(
     rows = np.concatenate(batch.requests)
     return write_batch_tables(
         store, run_id, batch_id, batch.day, int(prepared.number_R[rows[0]]), table.take(pa.array(rows)),
-        prepared.tokens.table(rows, prepared.number_R), spool.read(batch),
+        prepared.tokens.table(rows, prepared.number_R), [spool.read(batch)],
     )  # fmt: skip

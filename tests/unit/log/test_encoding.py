@@ -4,9 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from moe_core.errors import LogError
-from moe_core.log import segments
+from moe_core.log import encoding, segments
 from moe_core.log.encoding import (
     LOGIT_SCALE,
     PROB_SCALE,
@@ -129,3 +131,56 @@ def test_sql_and_python_agree_on_the_scales() -> None:
     sql = index_sql("views")
     assert f"d.logit / {LOGIT_SCALE} " in sql
     assert f"d.prob / {PROB_SCALE} " in sql
+
+
+needs_compiled = pytest.mark.skipif(encoding.QUANTISE is None, reason="the compiled part was not built: no compiler")
+REAL = st.floats(width=32, allow_nan=True, allow_infinity=True)
+UNIT = st.floats(-(2.0**-11), 1 + 2.0**-11, width=32) | st.just(float("nan"))
+GATE = st.floats(-31_000, 31_000, width=32) | st.just(float("nan"))
+
+
+def both_ways(rows: list[Row], first: int) -> list[bytes | str]:
+    """The rows or the refusal, compiled and not."""
+    found: list[bytes | str] = []
+    compiled = encoding.QUANTISE
+    for way in (compiled, None):
+        encoding.QUANTISE = way
+        try:
+            found.append(quantise(make_batch(rows), first).rows_N.tobytes())
+        except LogError as error:
+            found.append(str(error))
+        finally:
+            encoding.QUANTISE = compiled
+    return found
+
+
+@needs_compiled
+@given(st.lists(st.tuples(REAL, UNIT, GATE, REAL, st.booleans(), st.integers(0, 31)), max_size=12), st.integers(0, 9))
+def test_the_compiled_pass_quantises_as_numpy_does(
+    values: list[tuple[float, float, float, float, bool, int]], first: int
+) -> None:
+    """Any values, unknown and infinite ones among them: the same bytes."""
+    rows: list[Row] = [
+        (i // 6, i // 2 % 3, 0, i % 2, i % 2, ran, logit, prob, gate, margin, flags)
+        for i, (logit, prob, gate, margin, ran, flags) in enumerate(values)
+    ]
+    compiled, plain = both_ways(rows, first)
+    assert compiled == plain
+    assert isinstance(compiled, bytes)
+
+
+@needs_compiled
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 2), st.integers(0, 1), st.integers(0, 1), st.sampled_from([0, 1, 63, 64, 40_000]),
+                  st.integers(0, 2), st.sampled_from([0.5, 1.7])),
+        max_size=6,
+    )
+)  # fmt: skip
+def test_the_compiled_pass_passes_on_what_is_out_of_order_or_impossible(
+    keys: list[tuple[int, int, int, int, int, float]],
+) -> None:
+    """Any order, repeated keys, ids that are too large, impossible probabilities: the same rows or the same refusal."""
+    rows: list[Row] = [(r, p, la, e, k, True, 1.0, prob, 1.0, 0.25, 0) for r, p, la, e, k, prob in keys]
+    compiled, plain = both_ways(rows, 0)
+    assert compiled == plain

@@ -4,11 +4,13 @@ from functools import reduce
 from hashlib import sha256
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from moe_core.log import merkle
 from moe_core.log.encoding import ROW_DTYPE, Decisions, quantise
-from moe_core.log.merkle import Sibling, hash_leaves, leaf_hashes, merkle_path, merkle_root, token_starts
+from moe_core.log.merkle import Sibling, hash_leaves, leaf_hashes, merkle_path, merkle_root, root_of, token_starts
 from tests.unit.log.build import plain_batch
 
 A, B, C = (sha256(name).digest() for name in (b"a", b"b", b"c"))
@@ -85,3 +87,28 @@ def test_tokens_are_found_where_they_begin() -> None:
     """2 tokens and 1 token of 4 rows each begin at 0, 4, 8 and end at 12; without rows there is no token."""
     assert token_starts(quantise(plain_batch([2, 1]), 0)) == [0, 4, 8, 12]
     assert token_starts(quantise(plain_batch([]), 0)) == [0]
+
+
+@pytest.mark.skipif(merkle.COMPILED is None, reason="no compiler, or a processor without SHA instructions")
+@given(st.lists(st.lists(st.integers(1, 40), max_size=9), max_size=4), st.integers(0, 2**32 - 1))
+def test_the_compiled_root_is_hashlibs(tokens: list[list[int]], seed: int) -> None:
+    """Tokens of 1 to 40 decisions of any content, in any parts: the same root, bit for bit."""
+    rng, parts, position = np.random.default_rng(seed), [], 0
+    for lengths in tokens:
+        rows_N = np.frombuffer(rng.bytes(sum(lengths) * ROW_DTYPE.itemsize), ROW_DTYPE).copy()
+        rows_N["selected"] = True
+        rows_N["request_no"] = 0
+        rows_N["position"] = np.repeat(np.arange(position, position + len(lengths)), lengths)
+        position += len(lengths)
+        parts.append(Decisions(rows_N))
+    assert root_of(parts) == merkle_root([leaf for part in parts for leaf in leaf_hashes(part)])
+
+
+@pytest.mark.skipif(merkle.COMPILED is None, reason="no compiler, or a processor without SHA instructions")
+def test_the_compiled_hash_is_right_at_every_length() -> None:
+    """0 to 400 bytes: where SHA-256 pads one block or two, and everywhere between."""
+    data = np.random.default_rng(3).integers(0, 256, 400, dtype=np.uint8)
+    for size in range(401):
+        ends, digest = np.array([0, size]), np.empty((1, 32), np.uint8)
+        merkle.COMPILED.leaves(data.ctypes.data, ends.ctypes.data, 1, digest.ctypes.data)
+        assert bytes(digest[0]) == sha256(b"\x00" + data[:size].tobytes()).digest()

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from moe_core.errors import LogError
-from moe_core.log import queries, writer
+from moe_core.log import batch_writer, queries, writer
 from moe_core.log.catalog import read_catalog
 from moe_core.log.doctor import diagnose
 from moe_core.log.entries import BatchEntry
@@ -37,14 +37,14 @@ class HeldDisk:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.held, self._released = threading.Event(), threading.Event()
-        write = writer.write_batch_files
+        write = batch_writer.write_batch_files
 
         def slow(*arguments):  # type: ignore[no-untyped-def]
             self.held.set()
             assert self._released.wait(60)
             return write(*arguments)
 
-        monkeypatch.setattr(writer, "write_batch_files", slow)
+        monkeypatch.setattr(batch_writer, "write_batch_files", slow)
 
     def release(self) -> None:
         self._released.set()
@@ -204,20 +204,20 @@ def test_a_dense_run_fills_the_queue_with_its_tokens(tmp_path: Path, disk: HeldD
 
 HURRIED = """
 import sys, time
-from moe_core.log import writer
+from moe_core.log import batch_writer, writer
 from tests.unit.log.build import make_request, make_run, plain_batch
 
-write = writer.write_batch_files
+write = batch_writer.write_batch_files
 def slow(*arguments):
     time.sleep(0.01)
     return write(*arguments)
-writer.write_batch_files = slow
+batch_writer.write_batch_files = slow
 
 sink = writer.SegmentSink(sys.argv[1], flush_decisions=8, flush_seconds=0.02, when_full="incomplete")
 sink.begin_run(make_run(sys.argv[2]))
 told = False
 for number in range(10**9):
-    if sink._next_batch == 3 and not told:
+    if sink._batches._next_batch == 3 and not told:
         told = not print("third batch", flush=True)
     sink.append([make_request(f"{sys.argv[2]}/{number:09d}", 2)], plain_batch([2]))
     time.sleep(0.0005)
@@ -271,8 +271,8 @@ def test_a_mark_that_counts_nothing_is_an_error(tmp_path: Path, fields: dict[str
     """A line that cannot be what a writer wrote is named by catalog and index."""
     with SegmentSink(tmp_path) as sink:
         sink.begin_run(make_run())
-        assert sink._manifest is not None
-        sink._manifest.append("unrecorded", {"run_id": "run-a", **asdict(Unrecorded(requests=1)), **fields})
+        assert sink._batches._manifest is not None
+        sink._batches._manifest.append("unrecorded", {"run_id": "run-a", **asdict(Unrecorded(requests=1)), **fields})
     assert any("cannot be understood" in error for error in verify_store(tmp_path).errors)
     with Index.open_private(tmp_path) as index:
         assert len(queries.problems(index)) == 1
