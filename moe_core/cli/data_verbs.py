@@ -23,7 +23,7 @@ def list_data(as_json: JsonFlag = False) -> None:
 
 @data_app.command("get")
 def get_data(
-    name: Annotated[str, typer.Argument(help="A source, a task, or `corpus` for the whole training text.")],
+    name: Annotated[str, typer.Argument(help="A source, a task, people (adult, compas, ...), or `corpus`.")],
     cache: CacheOption = Path("data/cache"),
     extra: Annotated[
         Path | None, typer.Option("--extra", help="TOML file with text of your own, see docs/training.md.")

@@ -9,7 +9,10 @@ import sys
 import typer
 
 from moe_core.cli import (
+    audit_expert_verb,
+    audit_verb,
     bench_verb,
+    counterfactual_verb,
     data_verbs,
     evaluation_verb,
     import_verb,
@@ -40,9 +43,12 @@ app.command("train")(training_verbs.train)
 app.command("calibrate")(training_verbs.calibrate)
 app.command("upcycle")(upcycle_verb.upcycle)
 app.command("evaluate")(evaluation_verb.evaluate)
+app.command("audit-expert")(audit_expert_verb.audit_expert)
+app.command("counterfactual")(counterfactual_verb.counterfactual)
 app.command("index")(log_verbs.index)
 app.command("verify")(verify_verb.verify)
 app.command("query")(query_verb.query)
+app.command("audit")(audit_verb.audit)
 app.command("redact")(lifecycle_verbs.redact)
 app.command("retain")(lifecycle_verbs.retain)
 app.command("export")(lifecycle_verbs.export)

@@ -33,6 +33,12 @@ page = st.navigation(
             icon=":material/tune:",
             url_path="threshold_tuning",
         ),
+        st.Page(
+            PAGES / "counterfactual_lab.py",
+            title=t("Counterfactual lab"),
+            icon=":material/compare_arrows:",
+            url_path="counterfactual_lab",
+        ),
         st.Page(PAGES / "audit_log.py", title=t("Audit log"), icon=":material/fact_check:", url_path="audit_log"),
         st.Page(PAGES / "sql.py", title=t("SQL"), icon=":material/database_search:", url_path="sql"),
         # the default page's address is "/": without this one, a link to /overview would say "Page not found"

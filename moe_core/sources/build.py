@@ -1,4 +1,4 @@
-"""`routelens data get NAME`: one name for a package, a labelled task, or the whole training text."""
+"""`routelens data get NAME`: one name for a package, a labelled task, people, or all training text."""
 
 import importlib.util
 from pathlib import Path
@@ -10,6 +10,7 @@ from moe_core.sources.corpus import build_corpus
 from moe_core.sources.extras import load_extras
 from moe_core.sources.fetch import get_source
 from moe_core.sources.maths import write_maths
+from moe_core.sources.people.build import PEOPLE, build_people
 from moe_core.sources.source_task import NAME as SOURCE_TASK
 from moe_core.sources.source_task import build_source_task
 from moe_core.sources.tasks import TASKS, build_task
@@ -18,7 +19,7 @@ MATHS_SEED = 7
 
 
 def get(name: str, cache: Path, extra: Path | None = None) -> dict[str, Any]:
-    """Downloads or builds `name` below `cache` (packages/, corpus/, tasks/NAME/).
+    """Downloads or builds `name` below `cache` (packages/, corpus/, tasks/NAME/, people/NAME/).
 
     `extra` names a TOML file with further local text and is read for `corpus` only. Raises SourceError.
     """
@@ -30,12 +31,14 @@ def get(name: str, cache: Path, extra: Path | None = None) -> dict[str, Any]:
         return {"path": str(cache / "corpus"), **build_corpus(packages, cache / "corpus", extras)}
     if name in TASKS:
         return {"path": str(cache / "tasks" / name), **build_task(name, packages, cache / "tasks")}
+    if name in PEOPLE:
+        return {"path": str(cache / "people" / name), **build_people(name, packages, cache / "people")}
     if name == SOURCE_TASK:
         return {"path": str(cache / "tasks" / name), **build_source_task(cache / "corpus", cache / "tasks")}
     names = [str(source["name"]) for source in list_sources()]
     if name not in names:
         raise SourceError(
-            f"There is no data named {name!r}: use corpus, {', '.join([*TASKS, SOURCE_TASK])}, "
+            f"There is no data named {name!r}: use corpus, {', '.join([*TASKS, SOURCE_TASK, *PEOPLE])}, "
             f"or one of {', '.join(names)}."
         )
     return get_source(name, packages)

@@ -12,7 +12,7 @@ from moe_core.log.store import create_store
 from tests.app.conftest import HOSTILE, MAIN, ROOT, Open, clear_caches, texts_of
 from tests.unit.log.build import make_request, make_run, plain_batch
 
-PAGES = ("overview", "live", "load_balance", "threshold_tuning", "audit_log", "sql")
+PAGES = ("overview", "live", "load_balance", "threshold_tuning", "counterfactual_lab", "audit_log", "sql")
 LOG_PAGES = ("overview", "load_balance", "audit_log", "sql")
 LANGUAGES = ("en", "ja")
 

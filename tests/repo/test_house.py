@@ -13,7 +13,8 @@ VERBS = {
     "serve", "infer", "embed", "train", "calibrate", "evaluate", "index", "verify", "query", "head train", "data list",
     "data get", "bench log", "bench model", "bench views", "upcycle", "keys new",
     "redact", "retain", "export", "doctor", "migrate",
-    "import parquet",
+    "counterfactual", "audit-expert",
+    "import parquet", "audit",
 }  # fmt: skip
 
 

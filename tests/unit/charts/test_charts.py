@@ -7,7 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from moe_core.charts import decision, load_balance, overview, tuning
+from moe_core.charts import counterfactual, decision, load_balance, overview, tuning
 from moe_core.charts.theme import CONFIG, DARK, LIGHT, palette, plain
 
 EXPERTS = pd.DataFrame(
@@ -62,6 +62,18 @@ WALL = pd.DataFrame(
     {"budget": [0.5, 0.25], "regime": ["one", "batch256"], "threads": [1, 1], "ratio_wall_p50": [1.0, 0.5]}
 )
 
+SWAPS = pd.DataFrame(
+    {
+        "layer": [0, 1],
+        "tokens": [10, 10],
+        "changed": [2, 4],
+        "share": [0.2, 0.4],
+        "neutral": [0.1, float("nan")],
+        "neutral_low": [0.0, float("nan")],
+        "neutral_high": [0.3, float("nan")],
+    }
+)
+
 FIGURES: list[tuple[Callable[..., go.Figure], Callable[..., str], pd.DataFrame]] = [
     (load_balance.load_heatmap, load_balance.load_heatmap_alt, EXPERTS),
     (load_balance.load_and_gate, load_balance.load_and_gate_alt, EXPERTS[EXPERTS["layer"] == 0]),
@@ -73,6 +85,7 @@ FIGURES: list[tuple[Callable[..., go.Figure], Callable[..., str], pd.DataFrame]]
     (tuning.wall_by_budget, tuning.wall_by_budget_alt, WALL),
     (overview.cost_by_domain, overview.cost_by_domain_alt, DOMAINS),
     (overview.agreement_by_budget, overview.agreement_by_budget_alt, AGREEMENT),
+    (counterfactual.changes_by_layer, counterfactual.changes_by_layer_alt, SWAPS),
     (decision.token_scores, decision.token_scores_alt, TOKEN),
 ]
 IDS = [draw.__name__ for draw, _, _ in FIGURES]

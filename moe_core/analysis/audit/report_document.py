@@ -1,0 +1,127 @@
+"""A report as one JSON document: the public keys of `routelens audit --json`. What is not known is null, never NaN."""
+
+import math
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from moe_core.analysis.audit.audit import AuditReport
+from moe_core.analysis.audit.compute import UNITS, ComputeResult
+from moe_core.analysis.audit.outcome import OutcomeResult
+from moe_core.analysis.audit.rare_cases import RareCases
+from moe_core.analysis.audit.routing import RoutingResult
+from moe_core.analysis.audit.validity import RecordCheck
+
+
+def to_document(report: AuditReport, record: RecordCheck | None = None) -> dict[str, Any]:
+    """Plain values only: `json.dumps(..., allow_nan=False)` takes it."""
+    documents, routing = report.documents, report.routing
+    document: dict[str, Any] = {
+        "valid": report.validity.valid,
+        "invalid_reasons": [reason.text() for reason in report.validity.reasons],
+        "warnings": [warning.text() for warning in report.validity.warnings],
+        "verdicts": {
+            name: {"finding": verdict.finding, "sentence": verdict.sentence.text()}
+            for name, verdict in report.verdicts.items()
+        },
+        "group": documents.group_column,
+        "unit": documents.unit,
+        "documents": documents.n,
+        "requests": len(documents.requests),
+        "groups": _records(documents.sizes),
+        "excluded": [asdict(excluded) for excluded in documents.excluded],
+        "analysis": "within strata" if routing.within_strata else "marginal",
+        "strata": _strata(report),
+        **_routing(routing),
+        "marginal": None if report.marginal is None else _routing(report.marginal),
+        "minimum_detectable_difference": routing.minimum_detectable,
+        "compute": _compute(report.compute),
+        "outcome": None if report.outcome is None else _outcome(report.outcome),
+        "rare_cases": None if report.rare_cases is None else _rare_cases(report.rare_cases),
+        "self_tests": _self_tests(report, record),
+        "settings": asdict(report.settings),
+    }
+    cleaned: dict[str, Any] = _plain(document)
+    return cleaned
+
+
+def _routing(result: RoutingResult) -> dict[str, Any]:
+    return {
+        "layers": _records(result.layers),
+        "cells": _with_interval(result.cells),
+        "activation": None if result.activation is None else _with_interval(result.activation),
+        "critical_p": result.critical_p,
+    }
+
+
+def _strata(report: AuditReport) -> dict[str, Any] | None:
+    by = report.strata
+    if by is None:
+        return None
+    return {"columns": list(by.columns), "strata": list(by.names), "merged": by.merged, "dropped": by.dropped_share}
+
+
+def _compute(result: ComputeResult) -> dict[str, Any]:
+    metrics = _with_interval(result.metrics)
+    return {
+        "metrics": [{**row, "unit": UNITS[row["metric"]]} for row in metrics],
+        "latency": _records(result.latency),
+        "equal_by_construction": list(result.equal),
+        "missing": dict(result.missing),
+    }
+
+
+def _outcome(result: OutcomeResult) -> dict[str, Any]:
+    return {
+        "column": result.column, "favourable": result.favourable, "rates": _with_interval(result.rates),
+        "differences": _with_interval(result.differences), "parity": _with_interval(result.parity),
+        "ratios": _with_interval(result.ratios), "exact_p": result.exact_p, "unknown": result.unknown,
+        "notes": list(result.notes),
+    }  # fmt: skip
+
+
+def _rare_cases(result: RareCases) -> dict[str, Any]:
+    buckets = _with_interval(result.buckets)
+    return {
+        "n": result.n, "lost": result.lost, "buckets": buckets, "worst": buckets[result.worst],
+        "worst_p": result.worst_p, "rare_minus_common": result.rare_minus_common,
+    }  # fmt: skip
+
+
+def _self_tests(report: AuditReport, record: RecordCheck | None) -> dict[str, Any]:
+    tests = report.self_tests
+    return {
+        "passed": report.validity.valid,
+        "negative_control": {**asdict(tests.negative), "passed": tests.negative.passed},
+        "positive_control": {
+            **asdict(tests.positive), "passed": tests.positive.passed, "underpowered": tests.positive.underpowered,
+        },
+        "record": None if record is None else {**asdict(record), "passed": record.passed},
+    }  # fmt: skip
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    names = [str(name) for name in frame.columns]
+    return [dict(zip(names, row, strict=True)) for row in frame.astype(object).itertuples(index=False, name=None)]
+
+
+def _with_interval(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """`low` and `high` become one list `interval`."""
+    return [
+        {**{k: v for k, v in row.items() if k not in ("low", "high")}, "interval": [row["low"], row["high"]]}
+        for row in _records(frame)
+    ]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return None if value is pd.NA else value

@@ -1,0 +1,140 @@
+"""A report as plain lines for a terminal, in the order in which an auditor asks: who, is it valid, three verdicts,
+figures, what it does not show."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from moe_core.analysis.audit.audit import AuditReport
+from moe_core.analysis.audit.compute import UNITS
+from moe_core.analysis.audit.validity import STAMP
+
+MOST_ROWS = 12
+METHOD = (
+    "Document = {unit}. Labels permuted {permutations} times{within}; family-wise error {alpha:.0%} over all layers, "
+    "experts and groups together (largest p of one family that counts: {critical:.3f}); an expert is flagged only if "
+    "its share also differs by {difference:.0%} of a layer's choices or by a ratio outside {low:g} to {high:g}."
+)
+LIMITS = (
+    "What this does not show: a routing difference is not harm, and shares add up to 1, so that one expert going up "
+    "pushes others down; the largest contributor is named, not a cause. No difference found is not equality."
+)
+Table = tuple[list[str], list[list[str]]]
+
+
+def heading(report: AuditReport) -> list[str]:
+    """Groups, exclusions, the stamp if there is one, and the three verdicts."""
+    documents = report.documents
+    sizes = ", ".join(
+        f"{row.group}: {row.documents:,} documents, {row.tokens:,} tokens{'' if row.tested else ' (not tested)'}"
+        for row in documents.sizes.itertuples()
+    )
+    lines = [f"Groups by {documents.group_column}: {sizes}"]
+    lines += [f"Left out: {e.n:,} {e.what}: {e.reason}" for e in documents.excluded]
+    if not report.validity.valid:
+        lines += ["", STAMP, *(f"  {reason.text()}." for reason in report.validity.reasons)]
+    lines += [f"Note: {warning.text()}." for warning in report.validity.warnings]
+    lines += ["", *(f"{name.upper()}: {v.sentence.text()}." for name, v in report.verdicts.items())]
+    if report.marginal is not None:
+        found = "something is flagged" if report.marginal.flagged else "nothing is flagged"
+        lines.append(f"Without strata ({documents.n:,} documents as they are): {found}.")
+    return lines
+
+
+def layer_table(report: AuditReport) -> Table:
+    rows = [
+        [str(r.layer), f"{r.jsd_debiased:.5f}", f"{r.p:.3f}", f"{r.p_joint:.3f}", "yes" if r.flagged else "",
+         str(r.contributor), str(r.documents), f"{r.deff:.1f}", f"{r.icc:.4f}", f"{r.cramers_v:.3f}"]
+        for r in report.routing.layers.itertuples()
+    ]  # fmt: skip
+    return ["layer", "divergence (bits)", "p", "p over all", "flagged", "contributor", "documents", "deff", "ICC",
+            "V"], rows  # fmt: skip
+
+
+def cell_table(report: AuditReport) -> Table:
+    """The tested cells with the largest abs(t)."""
+    cells = report.routing.cells
+    top = cells.loc[cells["t"].abs().sort_values(ascending=False, kind="stable").index].dropna(subset="t")
+    rows = [
+        [str(r.layer), str(r.expert_id), str(r.group), str(r.reference), f"{r.share:.2%}", f"{r.reference_share:.2%}",
+         f"{r.low:+.2%} to {r.high:+.2%}", f"{r.p_maxt:.3f}", f"{r.q_bh:.3f}", "yes" if r.flagged else ""]
+        for r in top.head(MOST_ROWS).itertuples()
+    ]  # fmt: skip
+    return ["layer", "expert", "group", "against", "share", "of those", "difference (95 %)", "p maxT", "q BH",
+            "flagged"], rows  # fmt: skip
+
+
+def compute_table(report: AuditReport) -> Table:
+    rows = [
+        [str(r.metric), str(r.group), str(r.reference), f"{r.mean:.4g}", f"{r.reference_mean:.4g}", f"{r.ratio:.3f}",
+         f"{r.low:+.3g} to {r.high:+.3g}", "equal" if pd.isna(r.p_maxt) else f"{r.p_maxt:.3f}",
+         "yes" if r.flagged else "", UNITS[str(r.metric)]]
+        for r in report.compute.metrics.itertuples()
+    ]  # fmt: skip
+    return ["measure", "group", "against", "mean", "of those", "ratio", "difference (95 %)", "p", "flagged",
+            "unit"], rows  # fmt: skip
+
+
+def outcome_tables(report: AuditReport) -> list[Table]:
+    """Rates, parity and ratios; none without an outcome."""
+    result = report.outcome
+    if result is None:
+        return []
+    rates = [[str(r.metric), str(r.group), str(r.n), f"{r.rate:.3f}", f"{r.low:.3f} to {r.high:.3f}"]
+             for r in result.rates.itertuples()]  # fmt: skip
+    parity = [[str(r.metric), f"{r.value:.3f}", f"{r.low:.3f} to {r.high:.3f}"] for r in result.parity.itertuples()]
+    rule = f"{report.settings.outcome_ratio:.0%} rule of thumb"
+    ratios = [[str(r.group), str(r.against), f"{r.ratio:.3f}", f"{r.low:.3f} to {r.high:.3f}", str(r.rule)]
+              for r in result.ratios.itertuples()]  # fmt: skip
+    return [
+        (["rate", "group", "n", "value", "95 %"], rates),
+        (["parity", "value", "95 %"], parity),
+        (["selection of", "against", "ratio", "95 %", rule], ratios),
+    ]
+
+
+def self_test_lines(report: AuditReport) -> list[str]:
+    negative, positive = report.self_tests.negative, report.self_tests.positive
+    plant = positive.plant
+    seen = "found" if positive.found else "missed"
+    return [
+        f"Negative control: {negative.found} of {negative.shuffles} label shuffles by {negative.unit} found different "
+        f"({negative.limits[0]} to {negative.limits[1]} expected): {_passed(negative.passed)}",
+        f"Positive control: layer {plant.layer}, expert {plant.expert_id}, {plant.share:.1%} to {plant.share_with:.1%} "
+        f"planted in {plant.group}: {seen} (p = {positive.p_joint:.3f}): {_passed(positive.passed)}",
+    ]
+
+
+def rare_case_lines(report: AuditReport) -> list[str]:
+    """The worst bucket by word frequency; none without a dense run of the same texts."""
+    rare = report.rare_cases
+    if rare is None:
+        return []
+    worst = rare.buckets.iloc[rare.worst]
+    lines = [
+        f"Rare cases: {rare.lost} of {rare.n} answers differ from the dense original; worst word-frequency bucket "
+        f"{int(worst['bucket'])} (0 = rarest words): {worst['loss']:.1%} of {int(worst['n'])} "
+        f"({worst['low']:.1%} to {worst['high']:.1%}), p = {rare.worst_p:.3f}"
+    ]
+    if rare.rare_minus_common is not None:
+        point, low, high = rare.rare_minus_common
+        lines.append(f"  rarest minus most common at equal difficulty: {point:+.1%} ({low:+.1%} to {high:+.1%})")
+    return lines
+
+
+def method_lines(report: AuditReport) -> Sequence[str]:
+    settings = report.settings
+    within = "" if report.strata is None else f" within {len(report.strata.names)} strata of " + ", ".join(
+        report.strata.columns
+    )  # fmt: skip
+    sentence = METHOD.format(
+        unit=report.documents.unit, permutations=settings.permutations, within=within, alpha=settings.alpha,
+        critical=report.routing.critical_p, difference=settings.min_difference, low=settings.ratio_low,
+        high=settings.ratio_high,
+    )  # fmt: skip
+    detectable = f"Minimum detectable difference (median expert, power 80 %): {report.routing.minimum_detectable:.2%}."
+    return [sentence, detectable, LIMITS]
+
+
+def _passed(passed: bool) -> str:
+    return "passed" if passed else "FAILED"
