@@ -31,7 +31,8 @@ def read_rows(
 ) -> list[TextRow]:
     """All rows of a file ('-' = standard input, one text a line).
 
-    An `id` column or key is kept as attribute `id`, `label` as the reference label. Raises InputError, naming file
+    An `id` column or key is kept as attribute `id`, `label` as the reference label. In .jsonl the keys of an object
+    `attributes` are columns as well, behind those of the row itself. Raises InputError, naming file
     and line, for a missing file or column, bytes that are not UTF-8, broken JSON, an empty text or an empty file.
     """
     name = "standard input" if str(path) == "-" else str(path)
@@ -108,6 +109,9 @@ def _json_records(text: str, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
 def _row(
     number: int, record: dict[str, Any], name: str, column: str, attributes: Sequence[str], domain: str | None
 ) -> TextRow:
+    nested = record.get("attributes")
+    if isinstance(nested, dict):
+        record = {**nested, **record}
     for wanted in (column, *attributes, *([domain] if domain else [])):
         if wanted not in record:
             have = ", ".join(str(key) for key in list(record)[:12])

@@ -79,3 +79,13 @@ def test_any_text_survives_json_lines(tmp_path_factory: pytest.TempPathFactory, 
     path = tmp_path_factory.mktemp("x") / "a.jsonl"
     path.write_text("".join(json.dumps({"text": t}) + "\n" for t in texts), encoding="utf-8")
     assert [row.text for row in read_rows(path)] == texts
+
+
+def test_attributes_may_stand_in_an_object_of_their_own(tmp_path: Path) -> None:
+    """`--attr writer` finds `attributes.writer`; a key of the row itself goes first."""
+    path = tmp_path / "f.jsonl"
+    path.write_text('{"text": "a", "writer": "own", "attributes": {"writer": "nested", "age": 30}}\n', encoding="utf-8")
+    (row,) = read_rows(path, attributes=["writer", "age"])
+    assert row.attributes == {"writer": "own", "age": "30"}
+    with pytest.raises(InputError, match="no column 'sex'"):
+        read_rows(path, attributes=["sex"])
