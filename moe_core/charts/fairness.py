@@ -10,6 +10,7 @@ from moe_core.charts.theme import Palette, Translate, empty, figure, palette
 
 MOST_CELLS = 200
 MOST_NAMES = 8
+MOST_TICKS = 8
 
 
 def difference_by_cell(frame: pd.DataFrame, *, t: Translate = str, dark: bool = False) -> go.Figure:
@@ -28,7 +29,12 @@ def difference_by_cell(frame: pd.DataFrame, *, t: Translate = str, dark: bool = 
         if not part.empty:
             fig.add_trace(_points(part, place[part.index], flagged, colours, t))
     named = rows[rows["flagged"].astype(bool)].sort_values("t", key=abs, ascending=False).head(MOST_NAMES)
+    taken: list[tuple[int, bool]] = []  # no two names on top of each other
     for index, row in named.iterrows():
+        here = int(place[index]), bool(row["difference"] >= 0)
+        if any(here[1] == side and abs(here[0] - x) < len(rows) / 40 for x, side in taken):
+            continue
+        taken.append(here)
         above = row["difference"] >= 0
         fig.add_annotation(
             x=int(place[index]), y=100 * float(row["high"] if above else row["low"]),
@@ -118,7 +124,7 @@ def difference_over_time(frame: pd.DataFrame, *, t: Translate = str, dark: bool 
     if rows.empty:
         return empty(t("No window holds two groups that are large enough"), dark=dark)
     colours = palette(dark)
-    fig = figure(dark=dark, height=320, left=64, right=24, top=44, bottom=44)
+    fig = figure(dark=dark, height=320, left=64, right=24, top=44, bottom=64)
     flagged = rows["flagged"].astype(bool).to_numpy()
     for column, name, colour, symbols in (
         ("minimum_detectable", t("would be found"), colours.muted, ["line-ew-open"] * len(rows)),
@@ -139,13 +145,19 @@ def difference_over_time(frame: pd.DataFrame, *, t: Translate = str, dark: bool 
         )  # fmt: skip
     fig.update_layout(showlegend=True, legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"})
     fig.update_yaxes(rangemode="tozero", title_text=t("Difference of shares, points"))
-    fig.update_xaxes(showgrid=False, title_text=t("Start of the window (UTC)"))
+    starts = list(rows["start"])
+    step = max(1, -(-len(starts) // MOST_TICKS))
+    around = (rows["end"] - rows["start"]).iloc[0]
+    fig.update_xaxes(
+        showgrid=False, type="date", tickvals=starts[::step], tickformat="%Y-%m-%d<br>%H:%M",
+        range=[starts[0] - around, starts[-1] + around], title_text=t("Start of the window (UTC)"),
+    )  # fmt: skip
     return fig
 
 
 def difference_over_time_alt(frame: pd.DataFrame, *, t: Translate = str) -> str:
     """How many windows are flagged, in one sentence."""
-    return t("{audited} of {windows} windows were audited; {flagged} of them flagged.").format(
+    return t("Windows: {windows}; audited: {audited}; flagged: {flagged}.").format(
         audited=int(frame["audited"].sum()), windows=len(frame), flagged=int(frame["flagged"].sum())
     )
 

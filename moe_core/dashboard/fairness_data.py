@@ -6,7 +6,8 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from moe_core.analysis.audit import windows
+from moe_core.analysis.audit import column_choices, windows
+from moe_core.analysis.audit.column_choices import Choices
 from moe_core.analysis.audit.question import Audited, LogFrames, Question, audit_question
 from moe_core.analysis.audit.settings import AuditSettings
 from moe_core.dashboard import data, resources
@@ -23,9 +24,19 @@ def auditable_runs(ctx: PageContext) -> pd.DataFrame:
     return pd.concat([runs[runs["escalates"].isna()], runs[runs["escalates"].notna()]], ignore_index=True)
 
 
-def requests(ctx: PageContext, run_ids: tuple[str, ...]) -> pd.DataFrame:
-    """One row per request of these runs, as `audit_requests`. Raises LogError for runs of different models."""
-    return _requests(str(ctx.store), resources.version(ctx.store), run_ids)
+def choices(ctx: PageContext, run_ids: tuple[str, ...]) -> Choices:
+    """What these runs can be asked about. Raises LogError for runs of different models."""
+    return _choices(str(ctx.store), resources.version(ctx.store), run_ids)
+
+
+def sizes(ctx: PageContext, run_ids: tuple[str, ...], name: str) -> pd.DataFrame:
+    """Requests and tokens by value of a column, as `group_sizes`."""
+    return _sizes(str(ctx.store), resources.version(ctx.store), run_ids, name)
+
+
+def values(ctx: PageContext, run_ids: tuple[str, ...], name: str) -> list[str]:
+    """The values of an outcome, as `values_of`."""
+    return _values(str(ctx.store), resources.version(ctx.store), run_ids, name)
 
 
 def audit(
@@ -44,7 +55,22 @@ def over_time(audited: Audited, length: pd.Timedelta, key: str) -> pd.DataFrame:
     return _over_time(audited, length, key)
 
 
-@st.cache_data(show_spinner=False, max_entries=4)
+@st.cache_data(show_spinner=False, max_entries=16)
+def _choices(store: str, version: int, run_ids: tuple[str, ...]) -> Choices:
+    return column_choices.choices(_requests(store, version, run_ids), AuditSettings())
+
+
+@st.cache_data(show_spinner=False, max_entries=32)
+def _sizes(store: str, version: int, run_ids: tuple[str, ...], name: str) -> pd.DataFrame:
+    return column_choices.group_sizes(_requests(store, version, run_ids), name)
+
+
+@st.cache_data(show_spinner=False, max_entries=32)
+def _values(store: str, version: int, run_ids: tuple[str, ...], name: str) -> list[str]:
+    return column_choices.values_of(_requests(store, version, run_ids), name)
+
+
+@st.cache_resource(show_spinner=False, max_entries=2)
 def _requests(store: str, version: int, run_ids: tuple[str, ...]) -> pd.DataFrame:
     index = resources.index(Path(store))
     chosen = log.runs_to_audit(index, run_ids)

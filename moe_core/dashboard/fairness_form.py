@@ -1,13 +1,14 @@
 """The steps of the audit page: question, groups, strata, run. Nothing is audited before the button is pressed."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 import streamlit as st
 
-from moe_core.analysis.audit.column_choices import Choices, choices, group_sizes, usual_favourable, values_of
+from moe_core.analysis.audit.audit import FREQUENCY, LENGTH
+from moe_core.analysis.audit.column_choices import Choices, usual_favourable
 from moe_core.analysis.audit.question import Audited, Question
-from moe_core.analysis.audit.settings import AuditSettings
 from moe_core.dashboard import fairness_data, fairness_words, filters, resources, widgets
 from moe_core.dashboard.context import PageContext
 from moe_core.dashboard.numbers import run_label
@@ -31,15 +32,14 @@ def fairness_form(ctx: PageContext) -> None:
     t = ctx.t
     with st.container(key="card_fairness_form"):
         runs = _runs(ctx)
-        requests = fairness_data.requests(ctx, runs)
-        offered = choices(requests, AuditSettings())
+        offered = fairness_data.choices(ctx, runs)
         if offered.default_group is None:
             raise LogError(t("No column divides these requests: record attributes or domains with the texts."))
         first, second, third = st.columns(3, gap="large")
         with second:
-            group, unit, reference = _groups(ctx, requests, offered, offered.default_group)
+            group, unit, reference = _groups(ctx, runs, offered, offered.default_group)
         with first:
-            outcome, favourable = _question(ctx, requests, offered, group)
+            outcome, favourable = _question(ctx, runs, offered, group)
         with third:
             strata = _strata(ctx, offered, group, outcome)
             st.header(t("4. Run"), anchor=False)
@@ -94,7 +94,7 @@ def _runs(ctx: PageContext) -> tuple[str, ...]:
 
 
 def _question(
-    ctx: PageContext, requests: pd.DataFrame, offered: Choices, group: str
+    ctx: PageContext, runs: tuple[str, ...], offered: Choices, group: str
 ) -> tuple[str | None, str | None]:  # fmt: skip
     t = ctx.t
     st.header(t("1. Question"), anchor=False)
@@ -102,12 +102,12 @@ def _question(
     names = [NONE, *(name for name in offered.outcomes if name != group)]
     default = offered.default_outcome if offered.default_outcome in names else NONE
     outcome = filters.choice(
-        t("Outcome"), names, _labels(ctx, names) | {NONE: t("none")}, key="fairness_outcome", parameter="outcome",
-        default=default,
+        t("Outcome"), names, _labels(ctx, names, offered.attributes) | {NONE: t("none")}, key="fairness_outcome",
+        parameter="outcome", default=default,
     )  # fmt: skip
     if outcome == NONE:
         return None, None
-    values = values_of(requests, outcome)
+    values = fairness_data.values(ctx, runs, outcome)
     if not values:
         st.caption(t("A number counts as favourable above the median of all requests."))
         return outcome, None
@@ -119,16 +119,16 @@ def _question(
 
 
 def _groups(
-    ctx: PageContext, requests: pd.DataFrame, offered: Choices, default: str
+    ctx: PageContext, runs: tuple[str, ...], offered: Choices, default: str
 ) -> tuple[str, str | None, str | None]:  # fmt: skip
     t = ctx.t
     st.header(t("2. Groups"), anchor=False)
     st.caption(t("An attribute or a column divides the requests; small groups are listed and not tested."))
     group = filters.choice(
-        t("Group by"), offered.groups, _labels(ctx, offered.groups), key="fairness_group", parameter="group",
-        default=default,
+        t("Group by"), offered.groups, _labels(ctx, offered.groups, offered.attributes), key="fairness_group",
+        parameter="group", default=default,
     )  # fmt: skip
-    sizes = group_sizes(requests, group)
+    sizes = fairness_data.sizes(ctx, runs, group)
     widgets.table(
         pd.DataFrame({
             t("Group"): [t("(not known)") if name is None else name for name in sizes["group"]],
@@ -139,8 +139,8 @@ def _groups(
     with st.expander(t("Unit and comparison"), key="fairness_more"):
         names = [NONE, *(name for name in offered.units if name != group)]
         unit = filters.choice(
-            t("One document is"), names, _labels(ctx, names) | {NONE: t("one request")}, key="fairness_unit",
-            parameter="unit",
+            t("One document is"), names, _labels(ctx, names, offered.attributes) | {NONE: t("one request")},
+            key="fairness_unit", parameter="unit",
         )  # fmt: skip
         st.caption(t("Requests of one author or template resemble each other: then that is the unit."))
         groups = [NONE, *(str(name) for name in sizes["group"] if name is not None)]
@@ -160,11 +160,11 @@ def _strata(ctx: PageContext, offered: Choices, group: str, outcome: str | None)
     names = [name for name in offered.strata if name != group]
     return tuple(
         filters.choices(
-            t("Compare within"), names, _labels(ctx, names), key="fairness_strata", parameter="strata", default=[],
-            placeholder=t("no strata: requests as they are"),
+            t("Compare within"), names, _labels(ctx, names, set(offered.attributes) - {LENGTH, FREQUENCY}),
+            key="fairness_strata", parameter="strata", default=[], placeholder=t("no strata: requests as they are"),
         )
     )  # fmt: skip
 
 
-def _labels(ctx: PageContext, names: "list[str] | tuple[str, ...]") -> dict[str, str]:
-    return {name: fairness_words.column(name, ctx.t) for name in names}
+def _labels(ctx: PageContext, names: Sequence[str], attributes: Collection[str]) -> dict[str, str]:
+    return {name: fairness_words.column(name, ctx.t, attributes) for name in names}

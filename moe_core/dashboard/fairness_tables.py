@@ -39,7 +39,7 @@ def cells(frame: pd.DataFrame, t: Translate) -> pd.DataFrame:
         t("Share, %"): (100 * rows["share"]).round(2), t("Share of those, %"): (100 * rows["reference_share"]).round(2),
         t("Difference, points"): (100 * rows["difference"]).round(2), t("95% from"): (100 * rows["low"]).round(2),
         t("95% to"): (100 * rows["high"]).round(2), t("p over all"): rows["p_joint"].round(3),
-        t("p maxT"): rows["p_maxt"].round(3), t("q (BH)"): rows["q_bh"].round(3),
+        t("p maxT"): rows["p_maxt"].round(3), t("q (BH)"): [probability(q) for q in rows["q_bh"]],
         t("Detectable, points"): (100 * rows["minimum_detectable"]).round(2),
     }).reset_index(drop=True)  # fmt: skip
 
@@ -78,8 +78,8 @@ def compute(report: AuditReport, t: Translate) -> pd.DataFrame:
         t("Flagged"): [MARK if flagged else "" for flagged in rows["flagged"]],
         t("Measure"): [words.metric(str(name), t) for name in rows["metric"]], t("Group"): rows["group"],
         t("Against"): [words.group(name, t) for name in rows["reference"]], t("n"): rows["n"].astype("int64"),
-        t("n of those"): rows["reference_n"].astype("int64"), t("Mean"): [digits(v) for v in rows["mean"]],
-        t("Mean of those"): [digits(v) for v in rows["reference_mean"]],
+        t("n of those"): rows["reference_n"].astype("int64"), t("Mean"): [words.digits(v) for v in rows["mean"]],
+        t("Mean of those"): [words.digits(v) for v in rows["reference_mean"]],
         t("Ratio"): rows["ratio"].astype(float).round(3),
         t("Difference, 95%"): [
             span(low, high, t) for low, high in zip(rows["low"], rows["high"], strict=True)
@@ -135,18 +135,16 @@ def outcome(report: AuditReport, t: Translate) -> list[pd.DataFrame]:
     ]  # fmt: skip
 
 
-def digits(value: float) -> str:
-    """A number of any size to read: 1,234,567; 234.5; 0.1234; an em dash where it is not known."""
-    if value is None or value != value:
+def probability(value: float) -> str:
+    """Three decimals; never 0; an em dash where nothing was tested."""
+    if value != value:
         return "—"
-    if abs(value) >= 1e5:
-        return f"{value:,.0f}"
-    return f"{value:,.1f}" if abs(value) >= 100 else f"{value:.4g}"
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def span(low: float, high: float, t: Translate, *, sign: bool = True) -> str:
     """An interval in words, with signs where it is one of a difference."""
     def shown(value: float) -> str:
-        return ("+" if sign and value > 0 else "") + digits(value)
+        return ("+" if sign and value > 0 else "") + words.digits(value)
 
     return t("{low} to {high}").format(low=shown(low), high=shown(high))

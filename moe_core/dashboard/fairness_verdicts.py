@@ -52,9 +52,9 @@ def notices(ctx: PageContext, audited: Audited) -> None:
 def who(ctx: PageContext, audited: Audited) -> None:
     """Group sizes before any result, and what was left out."""
     t, documents = ctx.t, audited.report.documents
-    by = fairness_words.column(documents.group_column, t)
+    by = fairness_words.column(documents.group_column, t, audited.attributes)
     with widgets.card(t("Who is compared?"), key="fairness_who"):
-        unit = fairness_words.column(documents.unit, t)
+        unit = fairness_words.column(documents.unit, t, audited.attributes)
         st.text(
             t("Groups by: {column}. One document: {unit}. n = {documents:,} documents, {requests:,} requests.").format(
                 column=by, unit=unit, documents=documents.n, requests=len(documents.requests)
@@ -79,8 +79,8 @@ def verdicts(ctx: PageContext, audited: Audited) -> None:
         "compute": (t("Are they charged differently?"), _compute(report, t)),
         "outcome": (t("Are they answered differently?"), _outcome(report, t)),
     }
-    for column, (name, verdict) in zip(widgets.chart_columns([1, 1, 1], key="fairness_verdicts"),
-                                       report.verdicts.items(), strict=True):  # fmt: skip
+    columns = st.container(key="verdicts_fairness").columns(len(parts))
+    for column, (name, verdict) in zip(columns, report.verdicts.items(), strict=True):
         question, (metric, label, value, basis) = parts[name]
         with column, widgets.card(question, key=f"fairness_{name}"):
             st.markdown(f"**{MARKS[verdict.finding]} {t(FINDINGS[verdict.finding])}**")
@@ -98,6 +98,7 @@ def verdicts(ctx: PageContext, audited: Audited) -> None:
 
 def _routing(report: AuditReport, t: Translate) -> tuple[str, str, str, str]:
     tested = report.routing.cells.dropna(subset=["t"])
+    tested = tested[tested["flagged"].astype(bool)] if tested["flagged"].any() else tested
     label, detectable = t("Clearest difference of an expert"), 100 * report.routing.minimum_detectable
     if tested.empty:
         return "routing_difference", label, "—", t("no expert was tested")
@@ -119,6 +120,7 @@ def _compute(report: AuditReport, t: Translate) -> tuple[str, str, str, str]:
     known = rows[rows["p_maxt"].notna()] if len(rows) else rows
     if known.empty:
         return "compute_ratio", label, "—", t("no measure differs between documents")
+    known = known[known["flagged"].astype(bool)] if known["flagged"].any() else known
     top = known.loc[(known["ratio"].astype(float) - 1).abs().idxmax()]
     against = abs(float(top["reference_mean"]))
     basis = t(

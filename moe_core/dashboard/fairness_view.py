@@ -15,13 +15,16 @@ from moe_core.dashboard.context import PageContext
 
 WITHIN, AS_THEY_ARE = "within", "marginal"
 MOST_LINKS = 8
+MOST_ROWS = 9  # of a table that does not scroll
 WINDOWS = {"hour": "1h", "day": "1D", "week": "7D"}
 
 
 def routing(ctx: PageContext, audited: Audited) -> None:
     """Experts of one comparison as chart and table, the requests behind one of them, layers."""
     t = ctx.t
-    result = _result(ctx, audited)
+    left, right = st.columns(2) if audited.report.marginal is not None else (st.container(), st.container())
+    with left:
+        result = _result(ctx, audited)
     pairs = list(dict.fromkeys(zip(result.cells["group"], result.cells["reference"], strict=True)))
     labels = {
         str(number): t("{group} against {reference}").format(group=group, reference=fairness_words.group(reference, t))
@@ -29,9 +32,11 @@ def routing(ctx: PageContext, audited: Audited) -> None:
     }
     number = "0"
     if len(pairs) > 1:
-        number = filters.choice(
-            t("Comparison"), list(labels), labels, key="fairness_comparison", parameter="comparison"
-        )  # fmt: skip
+        with right:
+            number = filters.choice(
+                t("Comparison"), list(labels), labels, key="fairness_comparison", parameter="comparison",
+                default=str(_clearest(result, pairs)),
+            )  # fmt: skip
     group, reference = pairs[int(number)]
     cells = result.cells[(result.cells["group"] == group) & (result.cells["reference"] == reference)]
     tested = int(cells["t"].notna().sum())
@@ -47,7 +52,7 @@ def routing(ctx: PageContext, audited: Audited) -> None:
             charts.difference_by_cell(cells, t=t, dark=ctx.dark), key="fairness_cells_chart",
             alt=charts.difference_by_cell_alt(cells, t=t),
         )  # fmt: skip
-        note = t("diamond with a name = flagged: significant over all tests and large; circle = not flagged.")
+        note = t("diamond = flagged: significant over all tests and large; circle = not flagged.")
         if tested > charts.MOST_CELLS:
             more = t("The {n} clearest of {tested:,} are drawn.").format(n=charts.MOST_CELLS, tested=tested)
             note = f"{note} {more}"
@@ -73,9 +78,10 @@ def tables(ctx: PageContext, audited: Audited) -> None:
         t("Means over documents, all documents whatever the strata; flagged: p at most 0.05 and a ratio beyond 5%"),
         key="fairness_compute_table_card",
     ):
-        widgets.table(fairness_tables.compute(report, t), key="fairness_compute_table", height="content")
-        for name, reason in report.compute.missing.items():
-            st.text(f"{fairness_words.metric(name, t)}: {fairness_words.sentence(reason, t)}")
+        _table(fairness_tables.compute(report, t), key="fairness_compute_table")
+        if report.compute.missing:
+            reasons = report.compute.missing.items()
+            st.text("\n".join(f"{fairness_words.metric(k, t)}: {fairness_words.sentence(v, t)}" for k, v in reasons))
         if report.compute.equal:
             names = ", ".join(fairness_words.metric(name, t) for name in report.compute.equal)
             st.text(t("Equal by construction, so without p: {names}").format(names=names))
@@ -88,15 +94,16 @@ def tables(ctx: PageContext, audited: Audited) -> None:
         result = report.outcome
         st.text(
             t("Outcome: {column}. Favourable: {value}. Unknown in {unknown:,} requests.").format(
-                column=fairness_words.column(result.column, t),
+                column=fairness_words.column(result.column, t, audited.attributes),
                 value=fairness_words.sentence(result.favourable, t), unknown=result.unknown,
             )
         )  # fmt: skip
         for number, frame in enumerate(fairness_tables.outcome(report, t)):
             if len(frame):
-                widgets.table(frame, key=f"fairness_outcome_{number}", height="content")
+                _table(frame, key=f"fairness_outcome_{number}")
         if result.exact_p is not None:
-            st.caption(t("Fisher's exact test of the two groups: p = {p:.3f}").format(p=result.exact_p))
+            p = fairness_tables.probability(result.exact_p)
+            st.caption(t("Fisher's exact test of the two groups, p: {p}").format(p=p))
         for note in result.notes:
             st.text(fairness_words.sentence(note, t))
         st.caption(
@@ -116,7 +123,7 @@ def over_time(ctx: PageContext, audited: Audited) -> None:
             t("Length of a window"), list(WINDOWS), labels, key="fairness_window", parameter="window", default="day"
         )  # fmt: skip
         with st.spinner(t("Auditing …")), widgets.error_boundary(ctx):
-            key = json.dumps([audited.document()["identity"], repr(audited.question), audited.report.documents.n,
+            key = json.dumps([audited.identity, repr(audited.question), audited.report.documents.n,
                               audited.report.settings.reference], default=str)  # fmt: skip
             frame = fairness_data.over_time(audited, pd.Timedelta(WINDOWS[length]), key)
             widgets.chart(
@@ -133,7 +140,6 @@ def over_time(ctx: PageContext, audited: Audited) -> None:
 def downloads(ctx: PageContext, audited: Audited) -> None:
     """The experts as CSV, the whole report as JSON; both say whether the audit is valid and of demo data."""
     t = ctx.t
-    document = audited.document()
     frame = audited.report.routing.cells.assign(
         valid=audited.report.validity.valid, demo_data=audited.record.demo, runs=" ".join(audited.run_ids)
     )
@@ -141,10 +147,24 @@ def downloads(ctx: PageContext, audited: Audited) -> None:
         widgets.csv_download(ctx, frame, file_name="audit_cells.csv", key="fairness_csv")
         st.download_button(
             t("Download JSON"),
-            json.dumps(document, ensure_ascii=False, allow_nan=False, default=str, indent=1).encode("utf-8"),
+            lambda: json.dumps(audited.document(), ensure_ascii=False, allow_nan=False, default=str, indent=1).encode(),
             file_name="audit.json", mime="application/json", key="fairness_json", on_click="ignore",
             icon=":material/download:",
         )  # fmt: skip
+
+
+def _clearest(result: RoutingResult, pairs: list[tuple[str, str]]) -> int:
+    """The number of the comparison that the verdict speaks of."""
+    tested = result.cells.dropna(subset=["t"])
+    flagged = tested[tested["flagged"].astype(bool)]
+    rows = tested if flagged.empty else flagged
+    top = rows.loc[rows["t"].abs().idxmax()]
+    return pairs.index((top["group"], top["reference"]))
+
+
+def _table(frame: pd.DataFrame, *, key: str) -> None:
+    """A short table in full, a long one that scrolls."""
+    widgets.table(frame, key=key, height=322 if len(frame) > MOST_ROWS else "content")
 
 
 def _result(ctx: PageContext, audited: Audited) -> RoutingResult:

@@ -4,7 +4,7 @@ Names of groups and columns come from the log: they are foreign text and stay as
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from moe_core.analysis.audit.contrasts import ALL_OTHERS
@@ -82,9 +82,9 @@ def metric(name: str, t: Translate) -> str:
     return t(METRICS[name]) if name in METRICS else name
 
 
-def column(name: str, t: Translate) -> str:
-    """A column that RouteLens knows, with its own name in brackets; an attribute as it is."""
-    return t(COLUMNS[name]) if name in COLUMNS else name
+def column(name: str, t: Translate, attributes: Collection[str] = ()) -> str:
+    """A column that RouteLens knows, in words; one of the attributes as it is, even if its name is the same."""
+    return t(COLUMNS[name]) if name in COLUMNS and name not in attributes else name
 
 
 def group(name: object, t: Translate) -> str:
@@ -112,7 +112,26 @@ def error(text: str, t: Translate) -> str:
     return _without_flags(text, t)
 
 
+class _Readable(float):
+    """A large number that is written with M or k, whatever format is asked for."""
+
+    def __format__(self, spec: str) -> str:
+        return digits(self)
+
+
+def digits(value: float) -> str:
+    """A number of any size to read: 1.23 M; 12.3 k; 234.5; 0.1234; an em dash where it is not known."""
+    if value is None or value != value:
+        return "—"
+    if abs(value) >= 1e4:
+        value = float(value)  # not a _Readable: it would format itself
+        return f"{value / 1e6:,.2f} M" if abs(value) >= 1e6 else f"{value / 1e3:,.1f} k"
+    return f"{float(value):,.1f}" if abs(value) >= 100 else f"{float(value):.4g}"
+
+
 def _param(key: str, value: float | int | str, t: Translate) -> float | int | str:
+    if isinstance(value, float) and abs(value) >= 1e4:
+        return _Readable(value)
     if not isinstance(value, str):
         return value
     if key == "metric":

@@ -1,5 +1,6 @@
 """The audit page: steps, three verdicts with their numbers, the stamp, links to requests, errors in one sentence."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -79,7 +80,6 @@ def test_a_planted_difference_is_named_with_n_and_interval(open_page: Open, audi
     assert "Demo data" not in texts_of(at)
     sizes = next(frame.value for frame in at.dataframe if "Documents (n)" in frame.value)
     assert sizes["Documents (n)"].tolist() == [PER_GROUP] * 3
-    at.selectbox(key="fairness_comparison").set_value("1").run()
     cells = next(f.value for f in at.dataframe if "q (BH)" in f.value)
     flagged = cells[cells["Flagged"] == "◆"]
     assert set(flagged["Layer"]) == {PLANTED_LAYER}
@@ -193,7 +193,21 @@ def test_the_result_can_be_taken_away(open_page: Open, audited_store: Path) -> N
 def test_windows_are_audited_when_they_are_opened(open_page: Open, audited_store: Path) -> None:
     """Closed: nothing was computed. Imported texts all began at one time: one window."""
     at = run(open_page(audited_store, "fairness_audit", run="planted", group="region"))
-    assert "windows were audited" not in texts_of(at)
+    assert "Windows: " not in texts_of(at)
+    at.session_state["fairness_time"] = True
+    assert "Windows: 1; audited: 1; flagged: 1." in texts_of(at.run())
+    assert not panel(at)
+
+
+def test_an_audit_of_a_damaged_log_is_stamped(open_page: Open, sample_store: Path) -> None:
+    """A file that is not what was written: the reason says how many decisions are missing, and what to run."""
+    newest = max(sample_store.glob("segments/run=*"), key=lambda path: path.name)
+    victim = min(newest.rglob("*.parquet"), key=lambda path: path.stat().st_size)
+    victim.chmod(0o644)
+    victim.write_bytes(victim.read_bytes()[:-8] + b"damaged!")
+    at = run(open_page(sample_store, "fairness_audit", group="domain"))
+    assert at.title[0].value == "AUDIT NOT VALID"
+    assert re.search(r"1 batches with \d+ decisions are left out as damaged: run `routelens verify`", sentences(at))
 
 
 def test_only_dense_requests_are_no_audit(open_page: Open, tmp_path: Path) -> None:

@@ -18,8 +18,10 @@ UNIT_COLUMNS = ("actor",)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Choices:
-    """Names for each part of a question, attributes first; `default_group` None where nothing divides the requests."""
+    """Names for each part of a question, attributes first (as strata, `length` and `frequency` are those of the
+    text); `default_group` None where nothing divides the requests."""
 
+    attributes: tuple[str, ...]
     groups: tuple[str, ...]
     outcomes: tuple[str, ...]
     strata: tuple[str, ...]
@@ -45,9 +47,12 @@ def choices(requests: pd.DataFrame, settings: AuditSettings) -> Choices:
     sizes = {name: known[name].astype(str).value_counts() for name in groups}
     label = known.get("label")
     return Choices(
+        attributes=tuple(keys),
         groups=tuple(dict.fromkeys(groups)),
         outcomes=tuple(dict.fromkeys(name for name in [*OUTCOME_COLUMNS, *keys] if name in known)),
-        strata=(LENGTH, FREQUENCY, *dict.fromkeys(name for name in [*keys, *STRATA_COLUMNS] if name in known)),
+        strata=tuple(
+            dict.fromkeys([LENGTH, FREQUENCY, *(name for name in [*keys, *STRATA_COLUMNS] if name in known)])
+        ),
         units=units,
         default_group=_default_group(sizes, settings),
         default_outcome="label" if label is not None and 1 < label.astype(str).nunique() <= 30 else None,

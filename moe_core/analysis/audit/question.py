@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from moe_core.analysis.audit.audit import AuditReport, run_audit, strata_of
+from moe_core.analysis.audit.columns_of_requests import attribute_keys
 from moe_core.analysis.audit.documents import documents
 from moe_core.analysis.audit.outcome_columns import outcomes_of
 from moe_core.analysis.audit.rare_cases import audit_rare_cases
@@ -45,12 +46,14 @@ class LogFrames:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Audited:
-    """A finished audit. `identity`: run_id, started_at, source, model, ... of every audited run."""
+    """A finished audit. `identity`: run_id, started_at, source, model, ... of every audited run; `attributes`: the keys
+    that the requests have."""
 
     question: Question
     report: AuditReport
     record: RecordCheck
     identity: tuple[dict[str, Any], ...]
+    attributes: tuple[str, ...]
 
     @property
     def run_ids(self) -> list[str]:
@@ -58,9 +61,8 @@ class Audited:
 
     def document(self) -> dict[str, Any]:
         """The JSON document of `routelens audit --json`; times are texts only after `default=str`."""
-        return {
-            "runs": self.run_ids, "identity": list(self.identity), **to_document(self.report, self.record)
-        }  # fmt: skip
+        document = to_document(self.report, self.record)
+        return {"runs": self.run_ids, "identity": list(self.identity), **document}
 
 
 def audit_question(frames: LogFrames, question: Question, settings: AuditSettings) -> Audited:
@@ -78,7 +80,8 @@ def audit_question(frames: LogFrames, question: Question, settings: AuditSetting
     by = strata_of(found, question.strata, settings, frames.rarity)
     report = run_audit(found, settings, by=by, outcomes=outcomes, rare_cases=rare_cases, record=record)
     identity = tuple(_known(row) for row in frames.runs[IDENTITY].to_dict("records"))
-    return Audited(question=question, report=report, record=record, identity=identity)
+    attributes = tuple(attribute_keys(frames.requests))
+    return Audited(question=question, report=report, record=record, identity=identity, attributes=attributes)
 
 
 def _known(row: dict[Hashable, Any]) -> dict[str, Any]:
