@@ -1,6 +1,5 @@
 """The audit page: steps, three verdicts with their numbers, the stamp, links to requests, errors in one sentence."""
 
-import re
 import shutil
 from pathlib import Path
 
@@ -12,8 +11,10 @@ from moe_core.analysis.audit.controls import NegativeControl
 from moe_core.dashboard import fairness_data
 from moe_core.log.imports.parquet import import_parquet
 from moe_core.log.store import create_store
+from moe_core.log.writer import SegmentSink
 from tests.app.conftest import HOSTILE, Open, texts_of
 from tests.unit.cli.routed_texts import GROUPS, PLANTED_EXPERTS, PLANTED_LAYER, make_texts, write_texts
+from tests.unit.log.build import make_batch, make_request, make_run
 
 PER_GROUP = 40
 
@@ -199,15 +200,23 @@ def test_windows_are_audited_when_they_are_opened(open_page: Open, audited_store
     assert not panel(at)
 
 
-def test_an_audit_of_a_damaged_log_is_stamped(open_page: Open, sample_store: Path) -> None:
-    """A file that is not what was written: the reason says how many decisions are missing, and what to run."""
-    newest = max(sample_store.glob("segments/run=*"), key=lambda path: path.name)
-    victim = min(newest.rglob("*.parquet"), key=lambda path: path.stat().st_size)
+def test_an_audit_of_a_damaged_log_is_stamped(open_page: Open, tmp_path: Path) -> None:
+    """One of three batches is not what was written: the reason says how many decisions are missing, what to run."""
+    rng = np.random.default_rng(5)
+    with SegmentSink(tmp_path / "store", flush_seconds=60) as sink:
+        sink.begin_run(make_run("torn", source="infer"))
+        for part in range(3):
+            names = [f"{part}-{i}" for i in range(16)]
+            rows = [(i, p, layer, int(rng.integers(3)), 0, True, 1.0, 0.5, 1.0, 0.5, 0)
+                    for i in range(16) for p in range(6) for layer in (0, 1)]  # fmt: skip
+            sink.append([make_request(n, 6, domain="ab"[i % 2]) for i, n in enumerate(names)], make_batch(rows))
+            sink.flush()
+    victim = sorted((tmp_path / "store").rglob("segments/**/*.parquet"))[0]
     victim.chmod(0o644)
     victim.write_bytes(victim.read_bytes()[:-8] + b"damaged!")
-    at = run(open_page(sample_store, "fairness_audit", group="domain"))
+    at = run(open_page(tmp_path / "store", "fairness_audit", group="domain"))
     assert at.title[0].value == "AUDIT NOT VALID"
-    assert re.search(r"1 batches with \d+ decisions are left out as damaged: run `routelens verify`", sentences(at))
+    assert "1 batches with 192 decisions are left out as damaged: run `routelens verify`" in sentences(at)
 
 
 def test_only_dense_requests_are_no_audit(open_page: Open, tmp_path: Path) -> None:
