@@ -35,7 +35,7 @@ def fairness_form(ctx: PageContext) -> None:
         offered = fairness_data.choices(ctx, runs)
         if offered.default_group is None:
             raise LogError(t("No column divides these requests: record attributes or domains with the texts."))
-        first, second, third = st.columns(3, gap="large")
+        first, second, third = st.container(key="thirds_fairness_form").columns(3, gap="large")
         with second:
             group, unit, reference = _groups(ctx, runs, offered, offered.default_group)
         with first:

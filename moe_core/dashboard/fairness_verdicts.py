@@ -79,7 +79,7 @@ def verdicts(ctx: PageContext, audited: Audited) -> None:
         "compute": (t("Are they charged differently?"), _compute(report, t)),
         "outcome": (t("Are they answered differently?"), _outcome(report, t)),
     }
-    columns = st.container(key="verdicts_fairness").columns(len(parts))
+    columns = st.container(key="thirds_fairness_verdicts").columns(len(parts))
     for column, (name, verdict) in zip(columns, report.verdicts.items(), strict=True):
         question, (metric, label, value, basis) = parts[name]
         with column, widgets.card(question, key=f"fairness_{name}"):
