@@ -1,8 +1,7 @@
 """`audit`: are groups routed, charged or answered differently?"""
 
-from collections.abc import Hashable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,8 +9,7 @@ from moe_core.cli.output import DEFAULT_STORE, JsonFlag, StoreOption, emit, tabl
 
 if TYPE_CHECKING:
     from moe_core.analysis.audit.audit import AuditReport
-    from moe_core.analysis.audit.settings import AuditSettings
-    from moe_core.analysis.audit.validity import RecordCheck
+    from moe_core.analysis.audit.question import LogFrames
     from moe_core.log.index import Index
 
 
@@ -53,7 +51,7 @@ def audit(
     """
     from dataclasses import replace
 
-    from moe_core.analysis.audit.report_document import to_document
+    from moe_core.analysis.audit.question import Question, audit_question
     from moe_core.analysis.audit.settings import AuditSettings
     from moe_core.config import load_config
     from moe_core.errors import IndexLockedError
@@ -69,46 +67,28 @@ def audit(
     except IndexLockedError:  # the dashboard has it
         index = Index.open_private(opened)
     with index:
-        found, runs, record = _audit(index, run or [], group, outcome, favourable, strata or [], unit, chosen)
-    names = [str(run["run_id"]) for run in runs]
-    document = {"runs": names, "identity": runs, **to_document(found, record)}
-    emit(document, [] if as_json else _lines(found, names), as_json)
-    if not found.validity.valid:
+        audited = audit_question(
+            _read(index, run or []),
+            Question(group=group, outcome=outcome, favourable=favourable, strata=tuple(strata or ()), unit=unit),
+            chosen,
+        )
+    emit(audited.document(), [] if as_json else _lines(audited.report, audited.run_ids), as_json)
+    if not audited.report.validity.valid:
         raise typer.Exit(1)
 
 
-def _audit(
-    index: "Index", run_ids: list[str], group: str, outcome: str | None, favourable: str | None, strata: list[str],
-    unit: str | None, settings: "AuditSettings",
-) -> "tuple[AuditReport, list[dict[str, Any]], RecordCheck]":  # fmt: skip
-    """Reads what is needed, and hands it over."""
-    from moe_core.analysis.audit.audit import run_audit, strata_of
-    from moe_core.analysis.audit.documents import documents
-    from moe_core.analysis.audit.outcome_columns import outcomes_of
-    from moe_core.analysis.audit.rare_cases import audit_rare_cases
-    from moe_core.analysis.audit.validity import RecordCheck
+def _read(index: "Index", run_ids: list[str]) -> "LogFrames":
+    """What the log holds of these runs, or of the newest one with decisions."""
+    from moe_core.analysis.audit.question import LogFrames
     from moe_core.log import audit_queries as log
 
     chosen = log.runs_to_audit(index, run_ids)
     runs = [str(run_id) for run_id in chosen["run_id"]]
-    shape = int(chosen["n_layers"].iloc[0]), int(chosen["n_experts"].iloc[0])
-    decisions, rarity = log.routing_counts(index, runs), log.token_rarity(index, runs)
-    found = documents(log.audit_requests(index, runs), decisions, shape, group=group, unit=unit, settings=settings)
-    column = outcome or ("label" if favourable is not None else None)
-    outcomes = None if column is None else outcomes_of(found, column, favourable)
-    rare_cases = audit_rare_cases(log.dense_answers(index, runs), rarity, settings)
-    damage = {name: int(value) for name, value in log.damage_of_runs(index, runs).iloc[0].items()}
-    is_demo = bool((chosen["source"] == "demo").any())
-    record = RecordCheck(decisions=int(decisions["n"].sum()), demo=is_demo, **damage)
-    by = strata_of(found, strata, settings, rarity)
-    report = run_audit(found, settings, by=by, outcomes=outcomes, rare_cases=rare_cases, record=record)
-    identity = chosen[["run_id", "started_at", "source", "model", "model_sha256", "mode", "budget"]]
-    return report, [_known(row) for row in identity.to_dict("records")], record
-
-
-def _known(row: dict[Hashable, Any]) -> dict[str, Any]:
-    """What identifies a run, as JSON has it."""
-    return {str(name): None if value is None or value != value else value for name, value in row.items()}
+    return LogFrames(
+        runs=chosen, requests=log.audit_requests(index, runs), decisions=log.routing_counts(index, runs),
+        rarity=log.token_rarity(index, runs), dense_answers=log.dense_answers(index, runs),
+        damage=log.damage_of_runs(index, runs),
+    )  # fmt: skip
 
 
 def _lines(report: "AuditReport", runs: list[str]) -> list[str]:

@@ -71,6 +71,11 @@ def has_requests(ctx: PageContext) -> bool:
     return resources.has_store(ctx.store) and bool(runs(ctx)["n_requests"].sum() > 0)
 
 
+def has_decisions(ctx: PageContext) -> bool:
+    """Whether the store holds a decision; False where only the dense original has answered."""
+    return resources.has_store(ctx.store) and bool(runs(ctx)["n_decisions"].sum() > 0)
+
+
 def has_demo(ctx: PageContext) -> bool:
     """Whether any run of the store is the bundled demo."""
     return resources.has_store(ctx.store) and bool((runs(ctx)["source"] == DEMO_SOURCE).any())

@@ -3,6 +3,7 @@
 A filter's value is written to the link by hand: Streamlit's own binding would put the translated label there.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 
 import pandas as pd
@@ -59,9 +60,48 @@ def choice(
     """A select box whose value is also in the link. An option that does not exist falls back to the first one."""
     wanted = st.session_state.get(key, st.query_params.get(parameter, default))
     st.session_state[key] = wanted if wanted in options else (default if default in options else options[0])
-    value = st.selectbox(label, options, format_func=lambda option: labels.get(option, option), key=key)
+    value = st.selectbox(label, options, format_func=distinct(options, labels).__getitem__, key=key)
     share(parameter, value if value != (default or options[0]) else "")
     return str(value)
+
+
+def choices(
+    label: str,
+    options: Sequence[str],
+    labels: dict[str, str],
+    *,
+    key: str,
+    parameter: str,
+    default: Sequence[str],
+    placeholder: str | None = None,
+    help: str | None = None,
+) -> list[str]:
+    """Any number of options, all of them in the link. Options that do not exist are left out."""
+    wanted = st.session_state.get(key, st.query_params.get_all(parameter) or default)
+    st.session_state[key] = [option for option in dict.fromkeys(wanted) if option in options]
+    chosen = st.multiselect(
+        label,
+        options,
+        format_func=distinct(options, labels).__getitem__,
+        key=key,
+        placeholder=placeholder or label,
+        help=help,
+    )
+    wanted = [] if list(chosen) == list(default) else list(chosen)
+    if wanted != st.query_params.get_all(parameter):
+        if wanted:
+            st.query_params[parameter] = wanted
+        else:
+            st.query_params.pop(parameter, None)
+    return list(chosen)
+
+
+def distinct(options: Sequence[str], labels: dict[str, str]) -> dict[str, str]:
+    """option -> label; where several options have the same label, with the option behind it, because the browser sends
+    labels back: it could not tell them apart."""
+    shown = {option: labels.get(option, option) for option in options}
+    counts = Counter(shown.values())
+    return {option: label if counts[label] == 1 else f"{label} · {option}" for option, label in shown.items()}
 
 
 def text_choice(label: str, *, key: str, parameter: str, placeholder: str) -> str:

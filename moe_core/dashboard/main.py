@@ -39,6 +39,12 @@ page = st.navigation(
             icon=":material/compare_arrows:",
             url_path="counterfactual_lab",
         ),
+        st.Page(
+            PAGES / "fairness_audit.py",
+            title=t("Bias and fairness audit"),
+            icon=":material/diversity_3:",
+            url_path="fairness_audit",
+        ),
         st.Page(PAGES / "audit_log.py", title=t("Audit log"), icon=":material/fact_check:", url_path="audit_log"),
         st.Page(PAGES / "sql.py", title=t("SQL"), icon=":material/database_search:", url_path="sql"),
         # the default page's address is "/": without this one, a link to /overview would say "Page not found"

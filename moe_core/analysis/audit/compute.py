@@ -47,7 +47,8 @@ class ComputeResult:
 def audit_compute(documents: Documents, settings: AuditSettings) -> ComputeResult:
     """Of all documents, whatever the strata: what people are charged is charged."""
     values = _values(documents)
-    missing = {name: _why(name) for name, value_D in values.items() if not np.isfinite(value_D).any()}
+    has_flops = bool((documents.requests["flops"] > 0).any())
+    missing = {name: _why(name, has_flops) for name, value_D in values.items() if not np.isfinite(value_D).any()}
     known = {name: value_D for name, value_D in values.items() if name not in missing}
     metrics = value_tests(known, documents.counts, settings)
     missing |= {
@@ -86,10 +87,10 @@ def _values(documents: Documents) -> dict[str, Floats]:
         }
 
 
-def _why(name: str) -> str:
-    if "character" in name:
-        return "no text is on record"
-    return "the log holds no FLOPs" if "flops" in name else "the log holds no latency"
+def _why(name: str, has_flops: bool) -> str:
+    if "flops" in name and ("character" not in name or not has_flops):
+        return "the log holds no FLOPs"
+    return "no text is on record" if "character" in name else "the log holds no latency"
 
 
 def _latency(documents: Documents, settings: AuditSettings) -> pd.DataFrame:
