@@ -137,8 +137,7 @@ def _answers(
             start = min(layer for layer, _ in experts)
             hidden = hidden_states(model, packed, states[start], route, start)[-1]
             probs[experts][chunk] = _probabilities(head, pool(hidden, packed))
-        if number % 5 == 0 or number == len(chunks):
-            progress(f"{number} of {len(chunks)} batches, {len(sets)} masked sets each")
+        progress(f"{number} of {len(chunks)} batches, {len(sets)} masked sets each")
     answers = {e: _read(values, labels, head, plan.favourable) for e, values in probs.items()}
     return answers.pop(()), answers
 
