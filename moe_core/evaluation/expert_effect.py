@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -19,6 +18,7 @@ from moe_core.analysis.expert_effect import (
     GROUP,
     GROUP_CONTROL,
     Answers,
+    EffectFrame,
     Expert,
     Masked,
     effects,
@@ -53,7 +53,7 @@ class ExpertEffects:
     """rows: see `analysis.expert_effect.effects`; gap: whole model, favourable answers in the group minus the others,
     in points; n_group, n_others: texts; same_layer: controls that stand in the layer of a flagged expert."""
 
-    rows: pd.DataFrame
+    rows: EffectFrame
     gap: float
     quality: float | None
     n_group: int
