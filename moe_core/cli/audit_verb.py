@@ -1,7 +1,8 @@
 """`audit`: are groups routed, charged or answered differently?"""
 
+from collections.abc import Hashable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -69,7 +70,9 @@ def audit(
         index = Index.open_private(opened)
     with index:
         found, runs, record = _audit(index, run or [], group, outcome, favourable, strata or [], unit, chosen)
-    emit({"runs": runs, **to_document(found, record)}, [] if as_json else _lines(found, runs), as_json)
+    names = [str(run["run_id"]) for run in runs]
+    document = {"runs": names, "identity": runs, **to_document(found, record)}
+    emit(document, [] if as_json else _lines(found, names), as_json)
     if not found.validity.valid:
         raise typer.Exit(1)
 
@@ -77,7 +80,7 @@ def audit(
 def _audit(
     index: "Index", run_ids: list[str], group: str, outcome: str | None, favourable: str | None, strata: list[str],
     unit: str | None, settings: "AuditSettings",
-) -> "tuple[AuditReport, list[str], RecordCheck]":  # fmt: skip
+) -> "tuple[AuditReport, list[dict[str, Any]], RecordCheck]":  # fmt: skip
     """Reads what is needed, and hands it over."""
     from moe_core.analysis.audit.audit import run_audit, strata_of
     from moe_core.analysis.audit.documents import documents
@@ -95,10 +98,17 @@ def _audit(
     outcomes = None if column is None else outcomes_of(found, column, favourable)
     rare_cases = audit_rare_cases(log.dense_answers(index, runs), rarity, settings)
     damage = {name: int(value) for name, value in log.damage_of_runs(index, runs).iloc[0].items()}
-    record = RecordCheck(decisions=int(decisions["n"].sum()), **damage)
+    is_demo = bool((chosen["source"] == "demo").any())
+    record = RecordCheck(decisions=int(decisions["n"].sum()), demo=is_demo, **damage)
     by = strata_of(found, strata, settings, rarity)
     report = run_audit(found, settings, by=by, outcomes=outcomes, rare_cases=rare_cases, record=record)
-    return report, runs, record
+    identity = chosen[["run_id", "started_at", "source", "model", "model_sha256", "mode", "budget"]]
+    return report, [_known(row) for row in identity.to_dict("records")], record
+
+
+def _known(row: dict[Hashable, Any]) -> dict[str, Any]:
+    """What identifies a run, as JSON has it."""
+    return {str(name): None if value is None or value != value else value for name, value in row.items()}
 
 
 def _lines(report: "AuditReport", runs: list[str]) -> list[str]:

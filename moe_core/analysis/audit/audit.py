@@ -8,7 +8,7 @@ import pandas as pd
 
 from moe_core.analysis.audit.columns_of_requests import as_numbers, column
 from moe_core.analysis.audit.compute import ComputeResult, audit_compute
-from moe_core.analysis.audit.contrasts import tested_groups
+from moe_core.analysis.audit.contrasts import large_groups
 from moe_core.analysis.audit.controls import SelfTests, self_tests
 from moe_core.analysis.audit.counts import RoutingCounts
 from moe_core.analysis.audit.documents import Documents, of_documents
@@ -117,6 +117,7 @@ def _within(counts: RoutingCounts, by: Strata, column_name: str, settings: Audit
         group_D=counts.group_D[by.kept_D], stratum_D=by.stratum_D[by.kept_D],
         unit_D=None if counts.unit_D is None else counts.unit_D[by.kept_D],
     )  # fmt: skip
-    large = tested_groups(kept.size_G, kept.groups, f"{column_name} within strata", settings.min_group)
+    where = " in strata that hold another group"
+    large = large_groups(kept.size_G, kept.groups, column_name, settings.min_group, where)
     keep_D = np.isin(kept.group_D, [kept.groups.index(name) for name in large])
     return kept.of(keep_D, large)

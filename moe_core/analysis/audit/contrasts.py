@@ -51,13 +51,18 @@ def check_groups(groups: tuple[str, ...], column: str, max_groups: int) -> None:
         )
 
 
-def tested_groups(size_G: NDArray[np.int64], groups: tuple[str, ...], column: str, min_group: int) -> tuple[str, ...]:
-    """The groups that are large enough. Raises GroupTooSmallError where fewer than two are."""
+def large_groups(
+    size_G: NDArray[np.int64], groups: tuple[str, ...], column: str, min_group: int, where: str = ""
+) -> tuple[str, ...]:
+    """The groups that are large enough. `where`: said of the documents in the message.
+
+    Raises GroupTooSmallError where fewer than two are.
+    """
     large = tuple(name for name, n in zip(groups, size_G, strict=True) if n >= min_group)
     if len(large) < 2:
         small = int(np.argmin(size_G))
         raise GroupTooSmallError(
-            f"Group {groups[small]!r} of column {column!r} has {size_G[small]} documents and {len(large)} of "
+            f"Group {groups[small]!r} of column {column!r} has {size_G[small]} documents{where}, and {len(large)} of "
             f"{len(groups)} groups have {min_group} or more: an audit needs two such groups, and 20 documents "
             "in each to see anything; record more, or merge groups."
         )

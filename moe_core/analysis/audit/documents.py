@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from moe_core.analysis.audit.columns_of_requests import attribute_keys, column
-from moe_core.analysis.audit.contrasts import check_groups, tested_groups
+from moe_core.analysis.audit.contrasts import check_groups, large_groups
 from moe_core.analysis.audit.counts import RoutingCounts, check_size
 from moe_core.analysis.audit.settings import AuditSettings
 from moe_core.errors import AuditError
@@ -79,7 +79,7 @@ def documents(
     first_D = np.unique(document_R, return_index=True)[1]
     group_D = np.searchsorted(np.array(names, object), label.to_numpy(object)[first_D])
     size_G = np.bincount(group_D, minlength=len(names))
-    large = tested_groups(size_G, names, group, settings.min_group)
+    large = large_groups(size_G, names, group, settings.min_group)
     sizes = pd.DataFrame({
         "group": names, "documents": size_G, "requests": label.value_counts().reindex(names).to_numpy(),
         "tokens": requests["n_tokens"].groupby(label.to_numpy()).sum().reindex(names).to_numpy(),

@@ -124,12 +124,12 @@ def _rates(
 
 def _parity(rates: pd.DataFrame, drawn: dict[str, Floats], counts: RoutingCounts) -> pd.DataFrame:
     def spread(rate_G: Floats) -> Floats:
-        spread_of: Floats = np.nanmax(rate_G, axis=-1) - np.nanmin(rate_G, axis=-1)
+        spread_of: Floats = np.fmax.reduce(rate_G, axis=-1) - np.fmin.reduce(rate_G, axis=-1)
         return spread_of
 
     point = {name: _points(rates, name, counts) for name in drawn}
-    highest = np.nanmax(drawn[SELECTION], axis=1)
-    ratio_R = np.nanmin(drawn[SELECTION], axis=1) / np.where(highest > 0, highest, np.nan)
+    highest = np.fmax.reduce(drawn[SELECTION], axis=1)
+    ratio_R = np.fmin.reduce(drawn[SELECTION], axis=1) / np.where(highest > 0, highest, np.nan)
     top = float(np.nanmax(point[SELECTION]))
     rows = [
         ("demographic_parity_difference", float(spread(point[SELECTION])), spread(drawn[SELECTION])),

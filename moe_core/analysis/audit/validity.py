@@ -10,13 +10,14 @@ STAMP = N_("AUDIT NOT VALID")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RecordCheck:
-    """What the log says about its own completeness: decisions counted, decisions in batches left out as damaged,
-    requests that a full queue kept out."""
+    """What the log says about itself: decisions counted, decisions in batches left out as damaged, requests that a full
+    queue kept out, and whether these are sample data."""
 
     decisions: int
     left_out_batches: int = 0
     left_out_decisions: int = 0
     unrecorded_requests: int = 0
+    demo: bool = False
 
     @property
     def passed(self) -> bool:
@@ -64,6 +65,8 @@ def validity(tests: SelfTests, record: RecordCheck | None, smallest: int, small_
             N_("{batches} batches with {decisions} decisions are left out as damaged: run `routelens verify`"),
             {"batches": record.left_out_batches, "decisions": record.left_out_decisions},
         ))  # fmt: skip
+    if record is not None and record.demo:
+        warnings.append(Message(N_("DEMO DATA: these requests were written for the demonstration")))
     if smallest < small_group:
         warnings.append(Message(
             N_("Underpowered: the smallest group has {smallest} documents, fewer than {enough}; only differences of "

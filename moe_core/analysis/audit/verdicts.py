@@ -4,6 +4,8 @@ treatment. Each is one sentence with its numbers; "nothing found" always says wh
 from dataclasses import dataclass
 from typing import Literal
 
+import pandas as pd
+
 from moe_core.analysis.audit.compute import ComputeResult
 from moe_core.analysis.audit.outcome import OutcomeResult
 from moe_core.analysis.audit.routing import RoutingResult
@@ -21,15 +23,18 @@ class Verdict:
 def routing_verdict(result: RoutingResult) -> Verdict:
     layers = result.layers[result.layers["flagged"]]
     cells = result.cells[result.cells["flagged"]]
+    documents = int(result.layers["documents"].max())
     if len(cells):
         top = cells.loc[cells["t"].abs().idxmax()]
         sentence = Message(
             N_("Routing differs: layer {layer}, largest contributor expert {expert} ({group} {share:.1%}, {reference} "
-               "{reference_share:.1%}, difference {low:+.1%} to {high:+.1%}); {cells} experts in {layers} layers"),
+               "{reference_share:.1%}, difference {low:+.1f} to {high:+.1f} points, {documents} documents); {cells} "
+               "experts in {layers} layers"),
             {"layer": int(top["layer"]), "expert": int(top["expert_id"]), "group": str(top["group"]),
              "share": float(top["share"]), "reference": str(top["reference"]),
-             "reference_share": float(top["reference_share"]), "low": float(top["low"]), "high": float(top["high"]),
-             "cells": len(cells), "layers": int(cells["layer"].nunique())},
+             "reference_share": float(top["reference_share"]), "low": 100 * float(top["low"]),
+             "high": 100 * float(top["high"]), "documents": documents, "cells": _experts(cells),
+             "layers": int(cells["layer"].nunique())},
         )  # fmt: skip
         return Verdict("difference", sentence)
     if len(layers):
@@ -38,7 +43,7 @@ def routing_verdict(result: RoutingResult) -> Verdict:
             N_("Routing differs in {layers} layers, most in layer {layer} (divergence {jsd:.4f} bits, {documents} "
                "documents); no single expert can be named"),
             {"layers": len(layers), "layer": int(top["layer"]), "jsd": float(top["jsd_debiased"]),
-             "documents": int(top["documents"])},
+             "documents": documents},
         ))  # fmt: skip
     if result.activation is not None and bool(result.activation["flagged"].any()):
         flagged = result.activation[result.activation["flagged"]]
@@ -51,9 +56,10 @@ def routing_verdict(result: RoutingResult) -> Verdict:
              "low": float(top["low"]), "high": float(top["high"])},
         ))  # fmt: skip
     return Verdict("none found", Message(
-        N_("No routing difference found in {cells} tested experts; one of {detectable:.1%} of a layer's choices would "
-           "have been found in 4 of 5 such logs"),
-        {"cells": int(result.cells["t"].notna().sum()), "detectable": result.minimum_detectable},
+        N_("No routing difference found in {cells} tested experts of {documents} documents; one of {detectable:.1%} of "
+           "a layer's choices would have been found in 4 of 5 such logs"),
+        {"cells": _experts(result.cells.dropna(subset="t")), "documents": documents,
+         "detectable": result.minimum_detectable},
     ))  # fmt: skip
 
 
@@ -87,15 +93,21 @@ def outcome_verdict(result: OutcomeResult | None) -> Verdict:
     top = flagged.loc[flagged["difference"].abs().idxmax()] if len(flagged) else differences.iloc[0]
     numbers: dict[str, float | int | str] = {
         "metric": str(top["metric"]), "group": str(top["group"]), "mean": float(top["mean"]),
-        "reference": str(top["reference"]), "reference_mean": float(top["reference_mean"]), "low": float(top["low"]),
-        "high": float(top["high"]), "n": int(top["n"]), "reference_n": int(top["reference_n"]),
+        "reference": str(top["reference"]), "reference_mean": float(top["reference_mean"]),
+        "low": 100 * float(top["low"]), "high": 100 * float(top["high"]), "n": int(top["n"]),
+        "reference_n": int(top["reference_n"]),
     }  # fmt: skip
     if len(flagged):
         return Verdict("difference", Message(
             N_("Outcomes differ: {metric} is {mean:.1%} for {group} (n = {n}) and {reference_mean:.1%} for {reference} "
-               "(n = {reference_n}), difference {low:+.1%} to {high:+.1%}"), numbers,
+               "(n = {reference_n}), difference {low:+.1f} to {high:+.1f} points"), numbers,
         ))  # fmt: skip
     return Verdict("none found", Message(
         N_("No difference of outcomes found: {metric} is {mean:.1%} for {group} (n = {n}) and {reference_mean:.1%} for "
-           "{reference} (n = {reference_n}), difference {low:+.1%} to {high:+.1%}"), numbers,
+           "{reference} (n = {reference_n}), difference {low:+.1f} to {high:+.1f} points"), numbers,
     ))  # fmt: skip
+
+
+def _experts(cells: pd.DataFrame) -> int:
+    """Different experts, however many contrasts name them."""
+    return len(cells[["layer", "expert_id"]].drop_duplicates())
