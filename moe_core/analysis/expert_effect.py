@@ -17,6 +17,7 @@ from moe_core.errors import AuditError
 
 Expert = tuple[int, int]
 Floats = NDArray[np.float64]
+EffectFrame = pd.DataFrame  # COLUMNS
 RESAMPLES = 2_000
 LEAST_TEXTS = 20  # on each side
 FLAGGED, CONTROL, GROUP, GROUP_CONTROL = "expert", "control", "group", "group control"

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -19,6 +18,7 @@ from moe_core.analysis.expert_effect import (
     GROUP,
     GROUP_CONTROL,
     Answers,
+    EffectFrame,
     Expert,
     Masked,
     effects,
@@ -53,7 +53,7 @@ class ExpertEffects:
     """rows: see `analysis.expert_effect.effects`; gap: whole model, favourable answers in the group minus the others,
     in points; n_group, n_others: texts; same_layer: controls that stand in the layer of a flagged expert."""
 
-    rows: pd.DataFrame
+    rows: EffectFrame
     gap: float
     quality: float | None
     n_group: int
@@ -137,8 +137,7 @@ def _answers(
             start = min(layer for layer, _ in experts)
             hidden = hidden_states(model, packed, states[start], route, start)[-1]
             probs[experts][chunk] = _probabilities(head, pool(hidden, packed))
-        if number % 5 == 0 or number == len(chunks):
-            progress(f"{number} of {len(chunks)} batches, {len(sets)} masked sets each")
+        progress(f"{number} of {len(chunks)} batches, {len(sets)} masked sets each")
     answers = {e: _read(values, labels, head, plan.favourable) for e, values in probs.items()}
     return answers.pop(()), answers
 

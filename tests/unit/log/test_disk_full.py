@@ -95,6 +95,7 @@ def test_the_thread_writes_by_itself_when_there_is_room_again(tmp_path: Path, mo
         for i in range(10_000):
             try:
                 sink.append([make_request(f"r{i}", 2)], plain_batch([2]))
+                time.sleep(0.001)  # the thread must get a turn
             except LogError:
                 break
         else:
