@@ -102,15 +102,13 @@ def _flagged(path: Path, most: int) -> list[Expert]:
 def _document(
     found: "ExpertEffects", group: str, value: str, head: str, favourable: str, budget: float
 ) -> dict[str, Any]:
-    rows = [
-        {key: None if isinstance(v, float) and v != v else v for key, v in row.items()}
-        for row in found.rows.assign(experts=_names(found)).astype(object).to_dict("records")
-    ]
+    from moe_core.analysis.json_rows import json_rows
+
     return {
         "group": group, "value": value, "head": head, "favourable": favourable, "budget": budget,
         "texts": {"group": found.n_group, "others": found.n_others}, "gap_points": found.gap,
         "accuracy": found.quality, "controls": found.n_controls, "controls_same_layer": found.same_layer,
-        "masked": rows, "not_shown": NOT_SHOWN,
+        "masked": json_rows(found.rows.assign(experts=_names(found))), "not_shown": NOT_SHOWN,
     }  # fmt: skip
 
 

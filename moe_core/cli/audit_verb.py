@@ -9,8 +9,6 @@ from moe_core.cli.output import DEFAULT_STORE, JsonFlag, StoreOption, emit, tabl
 
 if TYPE_CHECKING:
     from moe_core.analysis.audit.audit import AuditReport
-    from moe_core.analysis.audit.question import LogFrames
-    from moe_core.log.index import Index
 
 
 def audit(
@@ -51,10 +49,11 @@ def audit(
     """
     from dataclasses import replace
 
-    from moe_core.analysis.audit.question import Question, audit_question
+    from moe_core.analysis.audit.question import LogFrames, Question, audit_question
     from moe_core.analysis.audit.settings import AuditSettings
     from moe_core.config import load_config
     from moe_core.errors import IndexLockedError
+    from moe_core.log.audit_queries import audit_frames
     from moe_core.log.index import Index
     from moe_core.log.store import open_store
 
@@ -68,27 +67,13 @@ def audit(
         index = Index.open_private(opened)
     with index:
         audited = audit_question(
-            _read(index, run or []),
+            LogFrames(**audit_frames(index, run or ())),
             Question(group=group, outcome=outcome, favourable=favourable, strata=tuple(strata or ()), unit=unit),
             chosen,
         )
     emit(audited.document(), [] if as_json else _lines(audited.report, audited.run_ids), as_json)
     if not audited.report.validity.valid:
         raise typer.Exit(1)
-
-
-def _read(index: "Index", run_ids: list[str]) -> "LogFrames":
-    """What the log holds of these runs, or of the newest one with decisions."""
-    from moe_core.analysis.audit.question import LogFrames
-    from moe_core.log import audit_queries as log
-
-    chosen = log.runs_to_audit(index, run_ids)
-    runs = [str(run_id) for run_id in chosen["run_id"]]
-    return LogFrames(
-        runs=chosen, requests=log.audit_requests(index, runs), decisions=log.routing_counts(index, runs),
-        rarity=log.token_rarity(index, runs), dense_answers=log.dense_answers(index, runs),
-        damage=log.damage_of_runs(index, runs),
-    )  # fmt: skip
 
 
 def _lines(report: "AuditReport", runs: list[str]) -> list[str]:

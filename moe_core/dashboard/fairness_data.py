@@ -83,14 +83,7 @@ def _audit(
     strata: tuple[str, ...], unit: str | None, reference: str | None,
 ) -> Audited:  # fmt: skip
     with _one_audit:
-        index = resources.index(Path(store))
-        chosen = log.runs_to_audit(index, run_ids)
-        runs = [str(run_id) for run_id in chosen["run_id"]]
-        frames = LogFrames(
-            runs=chosen, requests=log.audit_requests(index, runs), decisions=log.routing_counts(index, runs),
-            rarity=log.token_rarity(index, runs), dense_answers=log.dense_answers(index, runs),
-            damage=log.damage_of_runs(index, runs),
-        )  # fmt: skip
+        frames = LogFrames(**log.audit_frames(resources.index(Path(store)), run_ids))
         question = Question(group=group, outcome=outcome, favourable=favourable, strata=strata, unit=unit)
         return audit_question(frames, question, AuditSettings(reference=reference))
 

@@ -27,10 +27,9 @@ from moe_core.analysis.expert_effect import (
 )
 from moe_core.errors import InputError
 from moe_core.evaluation import arms
-from moe_core.evaluation.lost_experts import hidden_states
-from moe_core.model.encoder import RouteLayer, pack, pool
+from moe_core.evaluation.lost_experts import embedded_without
 from moe_core.model.heads import Head
-from moe_core.model.lost_experts import available_LE, check_unavailable
+from moe_core.model.lost_experts import check_unavailable
 from moe_core.model.reference import RoutedModel
 
 MAX_TOKENS = 192
@@ -122,22 +121,13 @@ def _answers(
     sets: Sequence[tuple[Expert, ...]],
     progress: Callable[[str], None],
 ) -> tuple[Answers, dict[tuple[Expert, ...], Answers]]:
-    sizes = model.config
-    whole_route = model.route(plan.budget)
-    routes: dict[tuple[Expert, ...], RouteLayer] = {
-        e: model.route(plan.budget, available_LE(e, sizes.n_layers, sizes.n_experts)) for e in sets
-    }
     probs = {e: np.zeros((len(ids), len(head.card.labels))) for e in [(), *sets]}
-    chunks = arms.batches(ids)
-    for number, chunk in enumerate(chunks, start=1):
-        packed = pack([ids[i] for i in chunk])
-        states = hidden_states(model, packed, model.adapted.embeddings(packed), whole_route, 0)
-        probs[()][chunk] = _probabilities(head, pool(states[-1], packed))
-        for experts, route in routes.items():
-            start = min(layer for layer, _ in experts)
-            hidden = hidden_states(model, packed, states[start], route, start)[-1]
-            probs[experts][chunk] = _probabilities(head, pool(hidden, packed))
-        progress(f"{number} of {len(chunks)} batches, {len(sets)} masked sets each")
+    n_batches = len(arms.batches(ids))
+    for number, (chunk, whole_BD, without) in enumerate(embedded_without(model, ids, plan.budget, sets), start=1):
+        probs[()][chunk] = _probabilities(head, whole_BD)
+        for experts, embedded_BD in without:
+            probs[experts][chunk] = _probabilities(head, embedded_BD)
+        progress(f"{number} of {n_batches} batches, {len(sets)} masked sets each")
     answers = {e: _read(values, labels, head, plan.favourable) for e, values in probs.items()}
     return answers.pop(()), answers
 

@@ -6,7 +6,7 @@ other texts; the worst of these is what is reported. Layers before the lost expe
 are not run again.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,23 +105,37 @@ def _run(
     budget: float,
     lost: Sequence[Lost],
 ) -> _Effects:
-    sizes, head = model.config, model.head(head_name)
-    whole_route = model.route(budget)
-    routes = {e: model.route(budget, available_LE(e, sizes.n_layers, sizes.n_experts)) for e in lost}
+    head = model.head(head_name)
     whole_right = np.zeros(len(ids), dtype=np.bool_)
     right = {experts: np.zeros(len(ids), dtype=np.bool_) for experts in lost}
     cosine = dict.fromkeys(lost, 0.0)
-    for chunk in arms.batches(ids):
-        packed = pack([ids[i] for i in chunk])
-        states = hidden_states(model, packed, model.adapted.embeddings(packed), whole_route, 0)
-        whole_BD = pool(states[-1], packed)
+    for chunk, whole_BD, without in embedded_without(model, ids, budget, lost):
         whole_right[chunk] = np.asarray(head.answer(whole_BD)[0]) == right_N[chunk]
-        for experts, route in routes.items():
-            start = experts[0][0]
-            embedded_BD = pool(hidden_states(model, packed, states[start], route, start)[-1], packed)
+        for experts, embedded_BD in without:
             right[experts][chunk] = np.asarray(head.answer(embedded_BD)[0]) == right_N[chunk]
             cosine[experts] += float((embedded_BD * whole_BD).sum()) / len(ids)
     return _Effects(whole_right, right, cosine)
+
+
+def embedded_without(
+    model: RoutedModel, ids: Sequence[Sequence[int]], budget: float, lost: Sequence[Lost]
+) -> Iterator[tuple[list[int], Tensor, Iterator[tuple[Lost, Tensor]]]]:
+    """Batch by batch: which texts, their embeddings_BD, and the embeddings_BD without each set of experts.
+
+    Layers before a lost expert are computed once for all sets. Use it in inference mode, each batch before the next.
+    """
+    sizes = model.config
+    whole_route = model.route(budget)
+    routes = {e: model.route(budget, available_LE(e, sizes.n_layers, sizes.n_experts)) for e in lost}
+    starts = {e: min(layer for layer, _ in e) for e in lost}
+    for chunk in arms.batches(ids):
+        packed = pack([ids[i] for i in chunk])
+        states = hidden_states(model, packed, model.adapted.embeddings(packed), whole_route, 0)
+        without = (
+            (e, pool(hidden_states(model, packed, states[starts[e]], route, starts[e])[-1], packed))
+            for e, route in routes.items()
+        )
+        yield chunk, pool(states[-1], packed), without
 
 
 def hidden_states(model: RoutedModel, packed: PackedTexts, x_TD: Tensor, route: RouteLayer, start: int) -> list[Tensor]:

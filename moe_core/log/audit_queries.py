@@ -61,6 +61,18 @@ def damage_of_runs(index: Index, run_ids: Sequence[str]) -> pd.DataFrame:
     return _ask(index, "damage_of_runs", run_ids)
 
 
+def audit_frames(index: Index, run_ids: Sequence[str] = ()) -> dict[str, pd.DataFrame]:
+    """All that an audit of these runs reads, by the names of `analysis/audit/question.LogFrames`. Raises as
+    `runs_to_audit`."""
+    runs = runs_to_audit(index, run_ids)
+    ids = [str(run_id) for run_id in runs["run_id"]]
+    return {
+        "runs": runs, "requests": audit_requests(index, ids), "decisions": routing_counts(index, ids),
+        "rarity": token_rarity(index, ids), "dense_answers": dense_answers(index, ids),
+        "damage": damage_of_runs(index, ids),
+    }  # fmt: skip
+
+
 @cache
 def _sql(name: str) -> str:
     return (_SQL_DIR / f"{name}.sql").read_text(encoding="utf-8")

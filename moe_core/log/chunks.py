@@ -53,11 +53,10 @@ class AnsweredChunk:
     def weight(self) -> int:
         return max(len(self.answered), self.answered.n_tokens)
 
-    @property
-    def unrecorded(self) -> Unrecorded:
-        """How much is not in the log if it cannot be stored."""
-        answered = self.answered
-        return Unrecorded(requests=len(answered.request_ids), tokens=answered.n_tokens, decisions=len(answered))
+
+def size_of(answered: AnsweredRequests) -> Unrecorded:
+    """How much is not in the log if these cannot be stored."""
+    return Unrecorded(requests=len(answered.request_ids), tokens=answered.n_tokens, decisions=len(answered))
 
 
 def encode_chunks(

@@ -27,6 +27,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from moe_core.compiled import compiled
 from moe_core.errors import LogError
 from moe_core.records import RoutingBatch
 
@@ -38,16 +39,8 @@ _INT32_MAX = 2**31 - 1
 _PROB_TOLERANCE = 1e-3  # a float32 softmax may end at 1.0000001
 _RECORDED = tuple(map(np.dtype, ("u4", "u4", "u2", "u2", "u2", "?", "f4", "f4", "f4", "f4", "u1")))  # of a RoutingBatch
 
-
-def _kernel() -> Any:
-    try:
-        from moe_core.log import _quantise  # type: ignore[attr-defined,unused-ignore]
-    except ImportError:  # no compiler when RouteLens was installed
-        return None
-    return _quantise.quantise
-
-
-QUANTISE = _kernel()
+_BUILT = compiled("moe_core.log._quantise")
+QUANTISE = None if _BUILT is None else _BUILT.quantise
 
 # One decision as 32 packed bytes, little-endian: what a Merkle leaf is the hash of.
 ROW_DTYPE = np.dtype(

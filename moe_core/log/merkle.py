@@ -8,23 +8,16 @@ keep a leaf from being passed off as a node. The same tree stands over the lines
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from moe_core.compiled import compiled
 from moe_core.log.encoding import Decisions
 
-
-def _kernel() -> Any:
-    try:
-        from moe_core.log import _leaves  # type: ignore[attr-defined,unused-ignore]
-    except ImportError:  # no compiler when RouteLens was installed
-        return None
-    return _leaves if _leaves.available() else None
-
-
-COMPILED = _kernel()
+_BUILT = compiled("moe_core.log._leaves")
+COMPILED = _BUILT if _BUILT is not None and _BUILT.available() else None
 Sibling = tuple[Literal["left", "right"], str]  # on which side it is, and its hash in hexadecimal
 
 

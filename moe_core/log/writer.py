@@ -17,7 +17,7 @@ from typing import Self
 from moe_core.errors import LogError
 from moe_core.log.batch_writer import BatchWriter
 from moe_core.log.batches import sweep_leftovers
-from moe_core.log.chunks import AnsweredChunk, Chunk, OpenRun, encode_chunks, made, refuse_known_ids
+from moe_core.log.chunks import AnsweredChunk, Chunk, OpenRun, encode_chunks, made, refuse_known_ids, size_of
 from moe_core.log.store import check_run_id, open_or_create_store
 from moe_core.log.unrecorded import WHEN_FULL, Unrecorded, WhenFull
 from moe_core.log.waiting import Waiting
@@ -108,8 +108,7 @@ class SegmentSink:
             refuse_known_ids(run, answered.request_ids)
             return [AnsweredChunk(run, run.next_request_no, answered)] if answered.request_ids else []
 
-        ids = answered.request_ids
-        self._take(ids, Unrecorded(requests=len(ids), tokens=answered.n_tokens, decisions=len(answered)), chunks)
+        self._take(answered.request_ids, size_of(answered), chunks)
 
     def _take(
         self, request_ids: Sequence[str], size: Unrecorded, encode: Callable[[OpenRun], Sequence[Chunk | AnsweredChunk]]
@@ -233,7 +232,7 @@ class SegmentSink:
                 except Exception as error:
                     assert isinstance(chunk, AnsweredChunk)
                     with self._buffer:
-                        self._leave_out(chunk.run.record.run_id, chunk.unrecorded)
+                        self._leave_out(chunk.run.record.run_id, size_of(chunk.answered))
                         reason = str(error) if isinstance(error, LogError) else f"Cannot record a request: {error!r}."
                         self._refusal = self._refusal or reason
             return ready

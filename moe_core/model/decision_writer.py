@@ -12,22 +12,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from moe_core.compiled import compiled
 from moe_core.model.encoder import PackedTexts
 from moe_core.model.router import Routing
 from moe_core.records import RoutingBatch
 
 MOST_EXPERTS = 1024  # as in _decisions.c
 
-
-def _kernel() -> Any:
-    try:
-        from moe_core.model import _decisions  # type: ignore[attr-defined,unused-ignore]
-    except ImportError:  # no compiler when RouteLens was installed
-        return None
-    return _decisions.write
-
-
-WRITE = _kernel()
+_BUILT = compiled("moe_core.model._decisions")
+WRITE: Any = None if _BUILT is None else _BUILT.write
 
 
 def fits(routings: Sequence[Routing]) -> bool:

@@ -82,7 +82,7 @@ class Session:
                 "threads": str(torch.get_num_threads()),
             },
         )
-        self._is_later = isinstance(sink, LaterSink)
+        self._later = sink if isinstance(sink, LaterSink) else None  # asked once: it takes longer than a layer
         if sink is not None:
             sink.begin_run(self.run)
 
@@ -195,9 +195,8 @@ class Session:
                 return [self._record(each, answer, begun_at) for each, answer in zip(ready, answers, strict=True)]
 
             answered = Answered(ids, packed, routings, sum(rows_B), records)
-            if self._is_later:
-                assert isinstance(self.sink, LaterSink)
-                self.sink.append_later(answered)
+            if self._later is not None:
+                self._later.append_later(answered)
             else:
                 self.sink.append(answered.requests(), answered.decisions(()))
         return answers

@@ -4,25 +4,17 @@ Both ways compute the same, to rounding. Which one is used follows from what is 
 answered twice on one machine is answered the same bit for bit.
 """
 
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from moe_core.compiled import compiled
 from moe_core.model.prepared import product
 from moe_core.model.router import Routing, Thresholds, decide_at, nobody
 from moe_core.model.whole import PreparedWhole
 
-
-def _kernel() -> Any:
-    try:
-        from moe_core.model import _short_text  # type: ignore[attr-defined,unused-ignore]
-    except ImportError:  # no compiler when RouteLens was installed
-        return None
-    return _short_text.weigh
-
-
-WEIGH = _kernel()
+_BUILT = compiled("moe_core.model._short_text")
+WEIGH = None if _BUILT is None else _BUILT.weigh
 
 
 def run(whole: PreparedWhole, x_TD: Tensor, thresholds: Thresholds) -> tuple[Tensor, Routing]:

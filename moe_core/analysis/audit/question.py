@@ -1,6 +1,5 @@
 """One question to the log, as a page or a command asks it: frames of the log in, the audit and its document out."""
 
-from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +13,7 @@ from moe_core.analysis.audit.rare_cases import audit_rare_cases
 from moe_core.analysis.audit.report_document import to_document
 from moe_core.analysis.audit.settings import AuditSettings
 from moe_core.analysis.audit.validity import RecordCheck
+from moe_core.analysis.json_rows import json_rows
 
 DEMO = "demo"
 IDENTITY = ["run_id", "started_at", "source", "model", "model_sha256", "mode", "budget"]
@@ -79,11 +79,6 @@ def audit_question(frames: LogFrames, question: Question, settings: AuditSetting
     record = RecordCheck(decisions=int(frames.decisions["n"].sum()), demo=is_demo, **damage)
     by = strata_of(found, question.strata, settings, frames.rarity)
     report = run_audit(found, settings, by=by, outcomes=outcomes, rare_cases=rare_cases, record=record)
-    identity = tuple(_known(row) for row in frames.runs[IDENTITY].to_dict("records"))
+    identity = tuple(json_rows(frames.runs[IDENTITY]))
     attributes = tuple(attribute_keys(frames.requests))
     return Audited(question=question, report=report, record=record, identity=identity, attributes=attributes)
-
-
-def _known(row: dict[Hashable, Any]) -> dict[str, Any]:
-    """What identifies a run, as JSON has it."""
-    return {str(name): None if value is None or value != value else value for name, value in row.items()}

@@ -13,6 +13,7 @@ from moe_core.analysis.audit.outcome import OutcomeResult
 from moe_core.analysis.audit.rare_cases import RareCases
 from moe_core.analysis.audit.routing import RoutingResult
 from moe_core.analysis.audit.validity import RecordCheck
+from moe_core.analysis.json_rows import json_rows
 
 
 def to_document(report: AuditReport, record: RecordCheck | None = None) -> dict[str, Any]:
@@ -30,7 +31,7 @@ def to_document(report: AuditReport, record: RecordCheck | None = None) -> dict[
         "unit": documents.unit,
         "documents": documents.n,
         "requests": len(documents.requests),
-        "groups": _records(documents.sizes),
+        "groups": json_rows(documents.sizes),
         "excluded": [asdict(excluded) for excluded in documents.excluded],
         "analysis": "within strata" if routing.within_strata else "marginal",
         "strata": _strata(report),
@@ -49,7 +50,7 @@ def to_document(report: AuditReport, record: RecordCheck | None = None) -> dict[
 
 def _routing(result: RoutingResult) -> dict[str, Any]:
     return {
-        "layers": _records(result.layers),
+        "layers": json_rows(result.layers),
         "cells": _with_interval(result.cells),
         "activation": None if result.activation is None else _with_interval(result.activation),
         "critical_p": result.critical_p,
@@ -67,7 +68,7 @@ def _compute(result: ComputeResult) -> dict[str, Any]:
     metrics = _with_interval(result.metrics)
     return {
         "metrics": [{**row, "unit": UNITS[row["metric"]]} for row in metrics],
-        "latency": _records(result.latency),
+        "latency": json_rows(result.latency),
         "equal_by_construction": list(result.equal),
         "missing": dict(result.missing),
     }
@@ -102,16 +103,11 @@ def _self_tests(report: AuditReport, record: RecordCheck | None) -> dict[str, An
     }  # fmt: skip
 
 
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    names = [str(name) for name in frame.columns]
-    return [dict(zip(names, row, strict=True)) for row in frame.astype(object).itertuples(index=False, name=None)]
-
-
 def _with_interval(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """`low` and `high` become one list `interval`."""
     return [
         {**{k: v for k, v in row.items() if k not in ("low", "high")}, "interval": [row["low"], row["high"]]}
-        for row in _records(frame)
+        for row in json_rows(frame)
     ]
 
 

@@ -3,10 +3,9 @@
 from dataclasses import asdict
 from typing import Any
 
-import pandas as pd
-
 from moe_core.analysis.counterfactual.report import FEW_TEMPLATES, GATE, CounterfactualReport
 from moe_core.analysis.counterfactual.self_tests import ALPHA, SelfTests
+from moe_core.analysis.json_rows import json_rows
 
 INTERVALS = (
     "Intervals are for further templates and further words. They are wide where there is no difference: in simulations "
@@ -105,11 +104,11 @@ def document(report: CounterfactualReport) -> dict[str, Any]:
         "swaps": report.swaps,
         "neutral_swaps": report.neutral_swaps,
         "permutations": report.permutations,
-        "layers": _rows(report.routing),
-        "layers_same_length": _rows(report.same_length),
-        "measures": _rows(report.other),
-        "by_group": _rows(report.groups),
-        "swapped_words": _rows(report.swapped),
+        "layers": json_rows(report.routing),
+        "layers_same_length": json_rows(report.same_length),
+        "measures": json_rows(report.other),
+        "by_group": json_rows(report.groups),
+        "swapped_words": json_rows(report.swapped),
         "self_tests": _tests(report.tests),
     }
 
@@ -117,10 +116,3 @@ def document(report: CounterfactualReport) -> dict[str, Any]:
 def _tests(tests: SelfTests) -> dict[str, Any]:
     found = {"planted_found": tests.planted_found, "gross_found": tests.gross_found}
     return {**asdict(tests), "quiet": tests.quiet, **found}
-
-
-def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    return [
-        {str(key): None if isinstance(value, float) and value != value else value for key, value in row.items()}
-        for row in frame.astype(object).to_dict("records")
-    ]
