@@ -13,14 +13,16 @@ ALLOWED = {  # part -> parts of moe_core it may import, besides the leaves
     "log": set(),
     "analysis": set(),
     "charts": set(),
-    "dashboard": {"model", "log", "analysis", "charts", "evaluation"},
+    "explain": {"model", "analysis"},
+    "dashboard": {"model", "log", "analysis", "charts", "evaluation", "explain"},
     "evaluation": {"model", "analysis"},
     "bench": {"model", "log"},
     "spark": {"model", "log"},
-    "cli": {"model", "log", "analysis", "sources", "evaluation", "bench", "spark"},
+    "cli": {"model", "log", "analysis", "sources", "evaluation", "bench", "spark", "explain"},
 }
 OUTSIDE = {  # part -> heavy outside packages it must not load
     "model": {"duckdb", "streamlit", "plotly", "pandas", "pyarrow", "pyspark"},
+    "explain": {"duckdb", "streamlit", "plotly", "pandas", "pyarrow", "pyspark"},
     "evaluation": {"duckdb", "streamlit", "plotly", "pandas", "pyarrow", "pyspark"},
     "sources": {"torch", "duckdb", "streamlit", "plotly"},
     "log": {"torch", "streamlit", "plotly", "pyspark"},
