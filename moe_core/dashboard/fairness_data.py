@@ -91,4 +91,6 @@ def _audit(
 @st.cache_data(show_spinner=False, max_entries=8)
 def _over_time(_audited: Audited, length: pd.Timedelta, key: str) -> pd.DataFrame:
     with _one_audit:
-        return windows.watch(_audited.report.documents, length, _audited.report.settings)
+        return windows.watch(
+            _audited.report.documents, length, _audited.report.settings, _audited.outcomes
+        )

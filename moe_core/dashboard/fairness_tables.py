@@ -15,7 +15,6 @@ UNIT_WORDS = {
     "experts, mean over layers": N_("experts, mean over layers"),
     "floating-point operations": N_("floating-point operations"),
     "share": N_("share"),
-    "milliseconds a request, mean of the document": N_("milliseconds a request"),
 }
 
 

@@ -81,7 +81,7 @@ def tables(ctx: PageContext, audited: Audited) -> None:
         _table(fairness_tables.compute(report, t), key="fairness_compute_table")
         if report.compute.missing:
             reasons = report.compute.missing.items()
-            st.text("\n".join(f"{fairness_words.metric(k, t)}: {fairness_words.sentence(v, t)}" for k, v in reasons))
+            st.text("\n".join(f"{fairness_words.metric(k, t)}: {fairness_words.message(v, t)}" for k, v in reasons))
         if report.compute.equal:
             names = ", ".join(fairness_words.metric(name, t) for name in report.compute.equal)
             st.text(t("Equal by construction, so without p: {names}").format(names=names))
@@ -95,7 +95,7 @@ def tables(ctx: PageContext, audited: Audited) -> None:
         st.text(
             t("Outcome: {column}. Favourable: {value}. Unknown in {unknown:,} requests.").format(
                 column=fairness_words.column(result.column, t, audited.attributes),
-                value=fairness_words.sentence(result.favourable, t), unknown=result.unknown,
+                value=fairness_words.message(result.favourable, t), unknown=result.unknown,
             )
         )  # fmt: skip
         for number, frame in enumerate(fairness_tables.outcome(report, t)):
@@ -105,7 +105,7 @@ def tables(ctx: PageContext, audited: Audited) -> None:
             p = fairness_tables.probability(result.exact_p)
             st.caption(t("Fisher's exact test of the two groups, p: {p}").format(p=p))
         for note in result.notes:
-            st.text(fairness_words.sentence(note, t))
+            st.text(fairness_words.message(note, t))
         st.caption(
             t("The rule of thumb is {rule:.0%} of the highest rate; equal rates and equal errors cannot both hold "
               "where base rates differ.").format(rule=report.settings.outcome_ratio)

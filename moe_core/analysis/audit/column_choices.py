@@ -87,7 +87,7 @@ def group_sizes(requests: pd.DataFrame, name: str) -> pd.DataFrame:
 def _default_group(sizes: dict[str, "pd.Series[int]"], settings: AuditSettings) -> str | None:
     """The column with the fewest groups (at least two) among those whose groups are all large enough to see anything,
     then among those with two that can be tested at all, then the first."""
-    for least in (settings.small_group, settings.min_group):
+    for least in (settings.small_group, settings.least_group):
         fitting = {
             name: len(size) for name, size in sizes.items()
             if 2 <= len(size) <= settings.max_groups and (size >= least).all()

@@ -26,11 +26,12 @@ def heading(report: AuditReport) -> list[str]:
     """Groups, exclusions, the stamp if there is one, and the three verdicts."""
     documents = report.documents
     sizes = ", ".join(
-        f"{row.group}: {row.documents:,} documents, {row.tokens:,} tokens{'' if row.tested else ' (not tested)'}"
+        f"{row.group}: {counted(row.documents, 'document')}, {counted(row.tokens, 'token')}"
+        f"{'' if row.tested else f' (too small to test: {row.documents})'}"
         for row in documents.sizes.itertuples()
     )
     lines = [f"Groups by {documents.group_column}: {sizes}"]
-    lines += [f"Left out: {e.n:,} {e.what}: {e.reason}" for e in documents.excluded]
+    lines += [f"Left out: {counted(e.n, e.what)}: {e.reason.text()}" for e in documents.excluded]
     if not report.validity.valid:
         lines += ["", STAMP, *(f"  {reason.text()}." for reason in report.validity.reasons)]
     lines += [f"Note: {warning.text()}." for warning in report.validity.warnings]
@@ -39,6 +40,12 @@ def heading(report: AuditReport) -> list[str]:
         found = "something is flagged" if report.marginal.flagged else "nothing is flagged"
         lines.append(f"Without strata ({documents.n:,} documents as they are): {found}.")
     return lines
+
+
+def counted(n: int, what: str) -> str:
+    """`1 document`, `1,200 documents`; `what` in the singular or the plural."""
+    word = what.removesuffix("s")
+    return f"{n:,} {word if n == 1 else word + 's'}"
 
 
 def layer_table(report: AuditReport) -> Table:
@@ -120,6 +127,35 @@ def rare_case_lines(report: AuditReport) -> list[str]:
         point, low, high = rare.rare_minus_common
         lines.append(f"  rarest minus most common at equal difficulty: {point:+.1%} ({low:+.1%} to {high:+.1%})")
     return lines
+
+
+def window_table(frame: pd.DataFrame) -> Table:
+    """One row per window, as `windows.watch`."""
+    rows = [
+        [f"{r.start:%Y-%m-%d %H:%M}", str(r.documents), *(
+            [f"{r.p:.4f}", f"{r.largest_difference:.2%}", f"{r.minimum_detectable:.2%}",
+             "" if pd.isna(r.compute_ratio) else f"{r.compute_ratio:.3f}",
+             "" if pd.isna(r.outcome_difference) else f"{r.outcome_difference:.1%}",
+             ", ".join(name for name, found in (("routing", r.flagged), ("compute", r.compute_flagged),
+                                                ("outcome", r.outcome_flagged)) if found)]
+            if r.audited else ["", "", "", "", "", f"not audited: {r.reason.text()}"]
+        )]
+        for r in frame.itertuples()
+    ]  # fmt: skip
+    return ["window from (UTC)", "documents", "p routing", "largest difference", "detectable", "compute ratio",
+            "outcome difference", "flagged"], rows  # fmt: skip
+
+
+def window_lines(frame: pd.DataFrame, report: AuditReport) -> list[str]:
+    """How errors are controlled over windows."""
+    audited = int(frame["audited"].sum())
+    if not audited:
+        return ["No window was audited."]
+    return [
+        f"{counted(audited, 'window')} audited, each verdict of each window at {report.settings.alpha / audited:.3%} "
+        f"({report.settings.alpha:.0%} divided by the windows): without a difference, at most "
+        f"{report.settings.alpha:.0%} of logs have an alarm of a verdict in any window. Without strata."
+    ]
 
 
 def method_lines(report: AuditReport) -> Sequence[str]:
