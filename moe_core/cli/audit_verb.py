@@ -104,4 +104,5 @@ def _lines(report: "AuditReport", runs: list[str], windows: "pd.DataFrame | None
             shown += [*table(head, rows), ""]
     if windows is not None:
         shown += [*table(*lines.window_table(windows)), *lines.window_lines(windows, report), ""]
-    return [*shown, *lines.rare_case_lines(report), *lines.self_test_lines(report), "", *lines.method_lines(report)]
+    shown += [*lines.latency_lines(report), *lines.rare_case_lines(report), *lines.self_test_lines(report)]
+    return [*shown, "", *lines.method_lines(report)]

@@ -9,6 +9,7 @@ from moe_core.analysis.audit.audit import FREQUENCY, LENGTH
 from moe_core.analysis.audit.columns_of_requests import as_numbers, attribute_keys, column
 from moe_core.analysis.audit.outcome_columns import FAVOURABLE
 from moe_core.analysis.audit.settings import AuditSettings
+from moe_core.errors import AuditError
 
 GROUP_COLUMNS = ("domain", "label", "reference_label", "actor", "mode", "budget")
 OUTCOME_COLUMNS = ("label", "reference_label", "score")
@@ -57,6 +58,17 @@ def choices(requests: pd.DataFrame, settings: AuditSettings) -> Choices:
         default_group=_default_group(sizes, settings),
         default_outcome="label" if label is not None and 1 < label.astype(str).nunique() <= 30 else None,
     )
+
+
+def can_compare(requests: pd.DataFrame, name: str | None, settings: AuditSettings) -> bool:
+    """Whether two values of the column have as many requests as a tested group needs; `name` None: of the column with
+    which a form would begin."""
+    chosen = choices(requests, settings).default_group if name is None else name
+    try:
+        sizes = column(requests, str(chosen), "the form").dropna().astype(str).value_counts()
+    except AuditError:
+        return False
+    return int((sizes >= settings.smallest_tested(sizes.to_numpy())).sum()) >= 2 and len(sizes) <= settings.max_groups
 
 
 def values_of(requests: pd.DataFrame, name: str) -> list[str]:

@@ -127,7 +127,7 @@ def _keep(
     if not mask.all():
         excluded.append(Excluded(int((~mask).sum()), "requests", reason))
     if not mask.any():
-        raise AuditError(f"No request is left to audit: of all {len(mask)}, {reason.text()}.")
+        raise AuditError(f"No request is left to audit ({len(mask)} of {len(mask)} left out: {reason.text()}).")
     return requests[mask], label[mask]
 
 

@@ -35,7 +35,12 @@ def best_plant(counts: RoutingCounts, families: Families, settings: AuditSetting
     group_D, against_D = both[k]
     value_DC = columns.value_DC[group_D]
     with_DC = shifted(value_DC, settings.planted_log_odds)
-    seen_C = (with_DC.mean(axis=0) - value_DC.mean(axis=0)) / np.maximum(columns.scale_C, 1e-12)
+    # drawn again, shares vary more than they did: by the spread of the tokens of a document
+    layer_C = np.array(columns.layers)[columns.row_C]
+    choices_DC = counts.counts_DLE.sum(axis=2, dtype=np.int64)[:, layer_C]
+    noise_C = (columns.value_DC * (1 - columns.value_DC) / np.maximum(choices_DC, 1)).mean(axis=0)
+    scale_C = np.sqrt(columns.scale_C**2 + noise_C)
+    seen_C = (with_DC.mean(axis=0) - value_DC.mean(axis=0)) / np.maximum(scale_C, 1e-12)
     best = int(np.argmax(np.where(columns.tested_C, seen_C, -np.inf)))
     return Plant(
         contrast=k, group=counts.groups[families.contrasts[k].group], layer=columns.layers[columns.row_C[best]],

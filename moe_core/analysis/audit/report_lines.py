@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from moe_core.analysis.audit.audit import AuditReport
-from moe_core.analysis.audit.compute import UNITS
+from moe_core.analysis.audit.compute import LATENCY_NOTE, UNITS
 from moe_core.analysis.audit.validity import STAMP
 
 MOST_ROWS = 12
@@ -36,10 +36,23 @@ def heading(report: AuditReport) -> list[str]:
         lines += ["", STAMP, *(f"  {reason.text()}." for reason in report.validity.reasons)]
     lines += [f"Note: {warning.text()}." for warning in report.validity.warnings]
     lines += ["", *(f"{name.upper()}: {v.sentence.text()}." for name, v in report.verdicts.items())]
+    lines += outcome_lines(report)
     if report.marginal is not None:
         found = "something is flagged" if report.marginal.flagged else "nothing is flagged"
         lines.append(f"Without strata ({documents.n:,} documents as they are): {found}.")
     return lines
+
+
+def outcome_lines(report: AuditReport) -> list[str]:
+    """What counts as favourable, and what was assumed; none without an outcome."""
+    result = report.outcome
+    if result is None:
+        return []
+    said = (
+        f"Outcome {result.column}: favourable is {result.favourable.text()}; "
+        f"{counted(result.unknown, 'request')} without an outcome."
+    )
+    return [said, *(f"Note: {note.text()}." for note in result.notes)]
 
 
 def counted(n: int, what: str) -> str:
@@ -69,6 +82,18 @@ def cell_table(report: AuditReport) -> Table:
     ]  # fmt: skip
     return ["layer", "expert", "group", "against", "share", "of those", "difference (95 %)", "p maxT", "q BH",
             "flagged"], rows  # fmt: skip
+
+
+def latency_lines(report: AuditReport) -> list[str]:
+    """Median and 95th percentile by group, and that they prove nothing; none where the log holds no latency."""
+    rows = report.compute.latency
+    if rows.empty:
+        return []
+    of_groups = "; ".join(
+        f"{r.group} {r.p50_ms:.1f} ({r.p50_low:.1f} to {r.p50_high:.1f}) and {r.p95_ms:.1f}, n = {r.n:,}"
+        for r in rows.itertuples()
+    )
+    return [f"Latency in ms, median (95 %) and 95th percentile ({LATENCY_NOTE}): {of_groups}"]
 
 
 def compute_table(report: AuditReport) -> Table:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from moe_core.analysis.audit.columns import value_columns
 from moe_core.analysis.audit.contrasts import contrasts_of, reference_name
@@ -11,7 +12,6 @@ from moe_core.analysis.audit.counts import Floats, RoutingCounts
 from moe_core.analysis.audit.intervals import intervals, sides
 from moe_core.analysis.audit.multiplicity import Joint, p_by_class, permutation_rank
 from moe_core.analysis.audit.null import permuted_labels
-from moe_core.analysis.audit.routing_frames import contrast_means
 from moe_core.analysis.audit.settings import AuditSettings
 from moe_core.analysis.audit.statistics import Statistics
 
@@ -47,7 +47,9 @@ def value_tests(values: Mapping[str, Floats], counts: RoutingCounts, settings: A
         pairs = zip(observed.max_t_BQ.T, null.max_t_BQ.T, strict=True)
         joint = Joint(np.min([permutation_rank(b, np.concatenate([a, b])) for a, b in pairs], axis=0))
         p_KC = np.where(np.isnan(p_KC), np.nan, joint.p(np.nan_to_num(p_KC, nan=1.0)))
-    mean_KC, against_KC = contrast_means(statistics, counts, contrasts)
+    mean_KC, against_KC = (
+        np.array([[_mean(value_D, both[side]) for value_D in enough.values()] for both in side_KD]) for side in (0, 1)
+    )
     between = intervals(columns, counts, contrasts, mean_KC - against_KC, settings)
     rows = []
     for k, contrast in enumerate(contrasts):
@@ -63,3 +65,8 @@ def value_tests(values: Mapping[str, Floats], counts: RoutingCounts, settings: A
                 between.high_KC[k, c], between.method_K[k], p_KC[k, c],
             ))  # fmt: skip
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _mean(value_D: Floats, side_D: NDArray[np.bool_]) -> float:
+    known = value_D[side_D & np.isfinite(value_D)]
+    return float(known.mean()) if len(known) else float("nan")
