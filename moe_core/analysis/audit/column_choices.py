@@ -15,6 +15,7 @@ GROUP_COLUMNS = ("domain", "label", "reference_label", "actor", "mode", "budget"
 OUTCOME_COLUMNS = ("label", "reference_label", "score")
 STRATA_COLUMNS = ("domain", "label", "reference_label", "mode", "budget")
 UNIT_COLUMNS = ("actor",)
+ASKED_LAST = ("label", "reference_label", "mode", "budget")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,13 +98,14 @@ def group_sizes(requests: pd.DataFrame, name: str) -> pd.DataFrame:
 
 
 def _default_group(sizes: dict[str, "pd.Series[int]"], settings: AuditSettings) -> str | None:
-    """The column with the fewest groups (at least two) among those whose groups are all large enough to see anything,
-    then among those with two that can be tested at all, then the first."""
+    """The column with the fewest groups among those with two that are large enough to see anything, then among those
+    with two that can be tested at all, then the first; what was answered or set is asked last."""
     for least in (settings.small_group, settings.least_group):
-        fitting = {
-            name: len(size) for name, size in sizes.items()
-            if 2 <= len(size) <= settings.max_groups and (size >= least).all()
-        }  # fmt: skip
-        if fitting:
-            return min(fitting, key=fitting.__getitem__)
+        for is_last in (False, True):
+            fitting = {
+                name: len(size) for name, size in sizes.items()
+                if (name in ASKED_LAST) == is_last and len(size) <= settings.max_groups and (size >= least).sum() >= 2
+            }  # fmt: skip
+            if fitting:
+                return min(fitting, key=fitting.__getitem__)
     return next(iter(sizes), None)

@@ -76,8 +76,8 @@ def large_groups(
         small = int(np.argmin(size_G))
         raise GroupTooSmallError(
             f"Group {groups[small]!r} of column {column!r} has {size_G[small]} "
-            f"{'document' if size_G[small] == 1 else 'documents'}{where}, and {len(large)} of {len(groups)} groups have "
-            f"{min_group} or more: an audit needs two such groups, and 20 documents "
+            f"{'document' if size_G[small] == 1 else 'documents'}{where}, and {len(large)} of {len(groups)} groups "
+            f"have {min_group} or more: an audit needs two such groups, and 20 documents "
             "in each to see anything; record more, or merge groups."
         )
     return large
