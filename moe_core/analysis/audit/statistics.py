@@ -126,17 +126,21 @@ class Statistics:
                 yield labels_BD[low : low + rows]
 
     def _groups(self, labels_BD: Labels) -> list[tuple[Float32s, Float32s, Float32s]]:
-        """(sum, sum of squares, number of documents) of each group; the last one is what remains."""
+        """(sum, sum of squares, number of documents) of each group. The largest one is what remains: the rounding of a
+        difference of large sums would drown a group of five."""
         columns = self.columns
+        largest = int(np.argmax(np.bincount(labels_BD[0], minlength=self._n_groups)))
         found = []
-        for g in range(self._n_groups - 1):
+        for g in range(self._n_groups):
+            if g == largest:
+                continue
             member_BD = (labels_BD == g).astype(np.float32)
             found.append((member_BD @ columns.z_DC, member_BD @ self._square_DC, self._n(member_BD)))
         n_all = self._n(np.ones((1, labels_BD.shape[1]), np.float32))
         rest = (self._total_C[None], self._square_C[None], n_all)
         for sums, squares, n in found:
             rest = (rest[0] - sums, rest[1] - squares, rest[2] - n)
-        return [*found, rest]
+        return [*found[:largest], rest, *found[largest:]]
 
     def _n(self, member_BD: Float32s) -> Float32s:
         if self.columns.has_DL is None:

@@ -7,9 +7,18 @@ import pytest
 
 from moe_core.analysis.audit import null as null_of_audit
 from moe_core.analysis.audit import value_tests
-from moe_core.analysis.audit.contrasts import contrasts_of
+from moe_core.analysis.audit.columns import value_columns
+from moe_core.analysis.audit.contrasts import Contrast, contrasts_of
 from moe_core.analysis.audit.settings import AuditSettings
-from tests.unit.analysis.audit.group_sizes import QUICK, SIZES, found_in_outcomes, found_in_routing, one_class
+from moe_core.analysis.audit.statistics import TIE, Statistics
+from tests.unit.analysis.audit.group_sizes import (
+    QUICK,
+    SIZES,
+    found_in_outcomes,
+    found_in_routing,
+    one_class,
+    unequal,
+)
 
 EVERY = replace(QUICK, min_group=5)
 SAME, DIFFERENT = (0.15,) * 5, (0.15, 0.30, 0.15, 0.15, 0.15)
@@ -74,3 +83,22 @@ def test_error_rates_of_unequal_groups(sizes: tuple[int, ...], settings: AuditSe
     assert 7 <= sum(found_in_routing(run, 0.0, settings, sizes)[0] for run in range(400)) <= 37
     assert sum(found_in_outcomes(run, SAME, settings, sizes) for run in range(400)) <= 37
     assert 5 <= sum(found_in_outcomes(run, (0.5,) * 5, settings, sizes) for run in range(400)) <= 37
+
+
+@pytest.mark.parametrize("last", [True, False], ids=["small group last", "small group first"])
+def test_labellings_that_are_equally_extreme_have_the_same_t(last: bool) -> None:
+    """Outcomes of 0 and 1: t depends only on how many of a group are 1. Rounding that differs between labellings would
+    break such ties, and a group of five would raise alarms (once: in 11 % of logs)."""
+    rng = np.random.default_rng(2)
+    sizes = (240, 160, 5) if last else (5, 160, 240)
+    counts = unequal(rng, sizes, 0.0)
+    outcome_D = (rng.random(405) < 0.15).astype(float)
+    labels_BD = np.stack([rng.permutation(counts.group_D) for _ in range(300)]).astype(np.int8)
+    five = 2 if last else 0
+    statistics = Statistics(value_columns([outcome_D], counts), (Contrast(five, None),), 3)
+    t_B = statistics.summarise([labels_BD], jsd=False).max_t_BQ[:, 0]
+    alone_B = np.array([abs(statistics.t(row_D)[0, 0]) for row_D in labels_BD])
+    k_B = ((labels_BD == five) * outcome_D).sum(axis=1).astype(int)
+    for k in np.unique(k_B):
+        of_k = np.concatenate([t_B[k_B == k], alone_B[k_B == k]])
+        assert np.ptp(of_k) <= 0.2 * TIE * of_k.max(), k
