@@ -1,9 +1,9 @@
 """What one batch adds to the sums over documents, from which specialization is told with its uncertainty.
 
-A document (request) d that has n tokens in a layer and ran an expert for c of them adds c, c^2 and c n to its domain and
-half (`halves.py`); n and n^2 are added up by layer. These sums give the variance of any ratio of counts between domains
-exactly as the documents themselves would (linearisation of a ratio, documents as clusters), and they add up over
-batches, because all decisions of a request are in one batch.
+A document (request) d that has n tokens in a layer and ran an expert for c of them adds c, c^2 and c n to its domain
+and half (`halves.py`); n and n^2 are added up by layer. These sums give the variance of any ratio of counts between
+domains exactly as the documents themselves would (linearisation of a ratio, documents as clusters), and they add up
+over batches, because all decisions of a request are in one batch.
 
 Shape letters: R requests, P places (a token in a layer), S decisions in which the expert ran, G groups (domain and
 half), B blocks (a layer of a request), C cells.

@@ -1,9 +1,9 @@
 """Whether the expert chosen in one layer tells which one the next layer chooses, beyond chance.
 
 agreement = (I - I_0) / (H - I_0): mutual information between the strongest experts of both layers, over the entropy of
-the later one. I_0 is the mean mutual information after the later layer's choices were shuffled, which is above 0 for few
-tokens. Two nulls: shuffled among all tokens, and shuffled within documents, which keeps what a text as a whole says about
-its experts. 1: the later choice follows from the earlier one; 0: nothing beyond chance.
+the later one. I_0 is the mean mutual information after the later layer's choices were shuffled, which is above 0 for
+few tokens. Two nulls: shuffled among all tokens, and shuffled within documents, which keeps what a text as a whole says
+about its experts. 1: the later choice follows from the earlier one; 0: nothing beyond chance.
 """
 
 import numpy as np

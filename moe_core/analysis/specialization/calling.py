@@ -14,8 +14,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from moe_core.analysis.audit.multiplicity import benjamini_hochberg
-from moe_core.analysis.specialization.lifts import Floats, Lifts, lifts
-from moe_core.analysis.specialization.ratio_sums import RatioSums
+from moe_core.analysis.specialization.lifts import Lifts, lifts
+from moe_core.analysis.specialization.ratio_sums import Floats, RatioSums
 from moe_core.analysis.specialization.settings import SpecializationSettings
 
 COLUMNS = (

@@ -22,8 +22,8 @@ def specialization_document(
     found: Specialization, partners: pd.DataFrame, agreement: pd.DataFrame, experts: ExpertClusters | None,
     tokens: TokenClusters | None,
 ) -> dict[str, Any]:  # fmt: skip
-    """`run_id`, `finding`, `domains[]`, `tokens[]`, `partners[]`, `agreement[]`, `clusters`, ...; every estimate with its
-    interval and n."""
+    """`run_id`, `finding`, `domains[]`, `tokens[]`, `partners[]`, `agreement[]`, `clusters`, ...; every estimate with
+    its interval and n."""
     words = words_of(found)
     return {
         "run_id": found.run_id, "finding": found.finding.text(), "documents": found.documents,

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from moe_core.analysis.specialization.ratio_sums import RatioSums
+from moe_core.analysis.specialization.ratio_sums import Floats, RatioSums
 
 N_HALVES = 2
 
@@ -30,12 +30,12 @@ def _of_half(
         experts["domain"].map(number).fillna(len(names)).astype(int), experts["layer"], experts["expert_id"],
     )  # fmt: skip
     of_layer = layers["domain"].map(number).fillna(len(names)).astype(int), layers["layer"]
-    wide = {name: np.zeros((n_rows, n_layers, n_experts)) for name in ("c", "cc", "cn", "documents")}
-    for name, array in wide.items():
-        np.add.at(array, of_expert, experts[name].to_numpy(np.float64))
-    flat = {name: np.zeros((n_rows, n_layers)) for name in ("n", "nn", "documents")}
-    for name, array in flat.items():
-        np.add.at(array, of_layer, layers[name].to_numpy(np.float64))
+    wide: dict[str, Floats] = {name: np.zeros((n_rows, n_layers, n_experts)) for name in ("c", "cc", "cn", "documents")}
+    for name in wide:
+        np.add.at(wide[name], of_expert, experts[name].to_numpy(np.float64))
+    flat: dict[str, Floats] = {name: np.zeros((n_rows, n_layers)) for name in ("n", "nn", "documents")}
+    for name in flat:
+        np.add.at(flat[name], of_layer, layers[name].to_numpy(np.float64))
     c, cc, cn, ran = (wide[name][:-1] for name in ("c", "cc", "cn", "documents"))
     n, nn, documents = (flat[name][:-1] for name in ("n", "nn", "documents"))
     return RatioSums(

@@ -26,7 +26,8 @@ _QUANTILES = special.stdtrit(_GRID, 0.975)
 class Lifts:
     """Arrays (F, L, E). `low`, `high`: 95 % interval of the lift, NaN where the expert never ran or was not tested.
     `chance_low`, `chance_high`: between them 95 % of lifts lie where the feature has nothing to do with the routing.
-    `t`: signed, p two-sided. `effective`: documents of equal size. `tested`: enough of everything; elsewhere p is NaN."""
+    `t`: signed, p two-sided. `effective`: documents of equal size. `tested`: enough of everything; elsewhere p is
+    NaN."""
 
     lift: Floats
     low: Floats
@@ -43,7 +44,9 @@ def lifts(s: RatioSums, settings: SpecializationSettings) -> Lifts:
     """Lift, interval, chance level and test of every feature and expert."""
     with np.errstate(divide="ignore", invalid="ignore"):
         n, nn, n_tokens, documents = (a[:, :, None] for a in (s.n_FL, s.nn_FL, s.n_tokens_FL, s.documents_FL))
-        total_n, total_nn, total_documents = (a[None, :, None] for a in (s.total_n_L, s.total_nn_L, s.total_documents_L))
+        total_n, total_nn, total_documents = (
+            a[None, :, None] for a in (s.total_n_L, s.total_nn_L, s.total_documents_L)
+        )
         total_c, total_cc, total_cn = s.total_c_LE[None], s.total_cc_LE[None], s.total_cn_LE[None]
         share, weight = total_c / total_n, n / total_n
         lift = (s.c / n) / share
@@ -90,7 +93,8 @@ def lifts(s: RatioSums, settings: SpecializationSettings) -> Lifts:
 
 def t_quantile(freedom: Floats) -> Floats:
     """97.5 % quantile of Student's t, interpolated in 1 / freedom (relative error below 1e-3 from 1 on)."""
-    return np.interp(-1 / np.asarray(freedom), -1 / _GRID, _QUANTILES)
+    quantile: Floats = np.interp(-1 / np.asarray(freedom), -1 / _GRID, _QUANTILES)
+    return quantile
 
 
 def upper_of_none(expected: Floats) -> Floats:

@@ -1,4 +1,5 @@
-"""Short names of experts, made of called findings only: what an expert runs for, how much more often, and over how much.
+"""Short names of experts, made of called findings only: what an expert runs for, how much more often, and over how
+much.
 
 The number in a name is the lift on the second half of the documents, on which nothing was chosen: the first half found
 the cell, so its lift there is too large on average.
@@ -8,7 +9,7 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from moe_core.analysis.message import Message, N_, named
+from moe_core.analysis.message import N_, Message, named
 from moe_core.analysis.specialization.features import POSITION_NAMES
 from moe_core.analysis.specialization.word_classes import CLASS_NAMES, PIECE_NAMES
 

@@ -11,8 +11,8 @@ MOST_NEIGHBOURS = 30.0
 
 
 def project(points: Floats, method: Method, *, seed: int) -> Floats:
-    """-> one row of two coordinates per point. pca: the two directions of largest spread, exact and the same every time.
-    tsne: neighbours stay neighbours, distances between groups mean nothing (van der Maaten and Hinton 2008)."""
+    """-> one row of two coordinates per point. pca: the two directions of largest spread, exact and the same every
+    time. tsne: neighbours stay neighbours, distances between groups mean nothing (van der Maaten and Hinton 2008)."""
     centred = points - points.mean(axis=0)
     if method == "tsne" and len(points) >= 8:
         from sklearn.manifold import TSNE

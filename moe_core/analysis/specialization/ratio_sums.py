@@ -17,9 +17,9 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RatioSums:
-    """Sums over documents of products of the four numbers. `ran_documents`: those with c > 0; `documents_FL`: those with
-    n > 0. `total_*`: over all documents, with the feature or without. `whole`: whether a document has the feature in all
-    of its tokens or in none, so that labels of documents can be permuted."""
+    """Sums over documents of products of the four numbers. `ran_documents`: those with c > 0; `documents_FL`: those
+    with n > 0. `total_*`: over all documents, with the feature or without. `whole`: whether a document has the feature
+    in all of its tokens or in none, so that labels of documents can be permuted."""
 
     c: Floats  # FLE
     cc: Floats

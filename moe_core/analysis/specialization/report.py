@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from moe_core.analysis.message import Message, N_
+from moe_core.analysis.message import N_, Message
 from moe_core.analysis.specialization.calling import COLUMNS, Calls, call
 from moe_core.analysis.specialization.domains import domain_sums
 from moe_core.analysis.specialization.features import TokenFeatures, token_features
@@ -149,7 +149,9 @@ def _why_no_vocabulary(
     sample: RoutingSample, words: Vocabulary | None, vocabulary: Calls | None, settings: SpecializationSettings
 ) -> Message | None:
     if not sample.has_tokens:
-        return Message(N_("The tokens of this run are not known (not recorded, or erased): only positions are compared."))
+        return Message(
+            N_("The tokens of this run are not known (not recorded, or erased): only positions are compared.")
+        )
     if vocabulary is not None and not vocabulary.n_tested:
         return _too_few(sample.n_documents, settings)
     if words is None:

@@ -1,9 +1,9 @@
 """How many clusters there are: as many as come out the same again when the data are drawn again.
 
-k-means is fitted on resampled data and labels the same points each time; the adjusted Rand index compares the labellings
-pair by pair (Ben-Hur et al. 2002). One elongated cloud can be cut in two the same way every time: so the same is done
-with points drawn from one normal distribution of the same covariance, and only what is clearly more stable than that is
-a cluster.
+k-means is fitted on resampled data and labels the same points each time; the adjusted Rand index compares the
+labellings pair by pair (Ben-Hur et al. 2002). One elongated cloud can be cut in two the same way every time: so the
+same is done with points drawn from one normal distribution of the same covariance, and only what is clearly more stable
+than that is a cluster.
 """
 
 import warnings
@@ -100,7 +100,7 @@ def _fit(points: Floats, n_clusters: int, seed: int, *, n_init: int) -> "KMeans"
 def _same_covariance(points: Floats, rng: np.random.Generator) -> Floats:
     """Points of one normal distribution with the mean and covariance of these."""
     centred = points - points.mean(axis=0)
-    directions, sizes, axes = np.linalg.svd(centred, full_matrices=False)
+    _, sizes, axes = np.linalg.svd(centred, full_matrices=False)
     drawn = rng.standard_normal((len(points), len(sizes))) * sizes / np.sqrt(max(len(points) - 1, 1))
     blob: Floats = drawn @ axes + points.mean(axis=0)
     return blob

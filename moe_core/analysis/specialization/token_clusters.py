@@ -106,7 +106,7 @@ def characteristic_experts(sample: RoutingSample, label_T: NDArray[np.int64], nu
 def typical_requests(
     sample: RoutingSample, weight_T: NDArray[np.float64], most: int = 3, least_tokens: int = 8
 ) -> list[str]:
-    """Ids of the requests whose tokens have the largest mean weight, long enough ones only; domains are not mixed in."""
+    """Ids of the requests whose tokens have the largest mean weight, highest first; short requests are left out."""
     size_D = np.bincount(sample.document_T, minlength=sample.n_documents)
     total_D = np.bincount(sample.document_T, weight_T, minlength=sample.n_documents)
     mean_D = np.where(size_D >= least_tokens, total_D / np.maximum(size_D, 1), -np.inf)

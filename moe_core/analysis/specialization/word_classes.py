@@ -1,10 +1,11 @@
 """What kind of word a token is, by simple rules over the pieces of a tokenizer.
 
 WordPiece marks the continuation of a word with `##`; SentencePiece and byte-level BPE mark the start of one with `▁` or
-`Ġ`. Which mark is in use is seen from the pieces themselves. Every token has one class and, if it is part of a word, one
-place in it.
+`Ġ`. Which mark is in use is seen from the pieces themselves. Every token has one class and, if it is part of a word,
+one place in it.
 """
 
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -33,17 +34,18 @@ PIECE_NAMES = {
     START: N_("first pieces of split words"),
     CONTINUATION: N_("continuations of split words"),
 }
-FUNCTION_WORDS = frozenset(
-    "a an the this that these those and or but nor so if then than because while although though as of at by for with "
-    "about against between into through during before after above below to from up down in out on off over under again "
-    "further once here there when where why how all any both each few more most other some such no not only own same too "
-    "very can will just should would could may might must shall do does did done doing have has had having be is am are "
-    "was were been being i me my we us our you your he him his she her it its they them their what which who whom whose"
-    .split()
-)  # fmt: skip
+_FUNCTION_WORDS = (
+    "a an the this that these those and or but nor so if then than because while although though as of at by for "
+    "with about against between into through during before after above below to from up down in out on off over "
+    "under again further once here there when where why how all any both each few more most other some such no not "
+    "only own same too very can will just should would could may might must shall do does did done doing have has "
+    "had having be is am are was were been being i me my we us our you your he him his she her it its they them "
+    "their what which who whom whose "
+)
+FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
 _WORD_STARTS = ("▁", "Ġ")
 _WORDPIECE = "##"
-_ENDS = ("[", "<", "|")
+_SPECIAL = re.compile(r"\[[A-Z_]+\d*\]|</?[a-z_]+>|<\|\w+\|>")  # [CLS], </s>, <|end|>
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,7 +80,7 @@ class Vocabulary:
 
 def word_class(word: str, *, special: bool = False) -> str:
     """One of CLASS_NAMES. Signs inside a number (3.5, 1,000) belong to it."""
-    if special or (len(word) > 2 and word[0] in _ENDS[:2] and word[-1] in "]>" and word[1:-1].strip("|/").isidentifier()):
+    if special or _SPECIAL.fullmatch(word):
         return SPECIAL
     if any(character.isnumeric() for character in word) and not any(character.isalpha() for character in word):
         return NUMBER
