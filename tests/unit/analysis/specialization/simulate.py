@@ -18,8 +18,9 @@ PIECES = {i: str(10 + i) for i in NUMBERS} | {5: ",", 6: ".", 7: "!"} | {i: f"wo
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class World:
-    """`icc_leaning`: standard deviation of a document's log odds (0: tokens are independent). `length_sigma`: of the log
-    length. `digit_expert`, `domain_expert`: (layer, expert) that runs `times` as often for numbers, or for `rare`."""
+    """`icc_leaning`: standard deviation of a document's log odds (0: tokens are independent). `length_sigma`: of the
+    log length. `digit_expert`, `domain_expert`: (layer, expert) that runs `times` as often for numbers, or for
+    `rare`."""
 
     documents: int = 120
     domains: tuple[str, ...] = ("law", "mail", "rare")
