@@ -1,7 +1,6 @@
 """A sample of a run: whole segments, evenly spread over it, the same every time, every file compared with its sha256.
 
-Whole segments hold all tokens of their requests, so that documents stay whole. How many are taken follows from how many
-decisions they hold on average; one is always taken, however large.
+Whole segments hold all tokens of their requests, so that documents stay whole. At least one is taken, however large.
 
 Shape letters: N decisions, T tokens (places in a request), S runs of an expert, L layers, D documents (requests).
 """
@@ -23,6 +22,7 @@ from moe_core.log.segments import read_parquet
 from moe_core.log.verified import problems_on_disk
 
 MOST_DECISIONS = 1_500_000
+BEGINNINGS = tuple(k / 10 for k in (5, 4, 6, 3, 7, 2, 8, 1, 9, 0))
 COLUMNS = ("request_no", "position", "layer", "expert_id", "rank", "selected")
 
 
@@ -71,15 +71,19 @@ def sample_of_run(
 
 
 def evenly_spread(sizes: NDArray[np.int64], most: int) -> NDArray[np.int64]:
-    """Places of as many segments as hold `most` decisions together, evenly spread; all where they fit."""
+    """Places of segments that hold at most `most` decisions together, evenly spread: of all ways to take every so many
+    from one of a few beginnings, the one that holds most. All of them where they fit; the smallest where none does."""
     n = len(sizes)
     if not n or int(sizes.sum()) <= most:
         return np.arange(n)
-    count = max(1, int(most / (sizes.sum() / n)))
-    places = np.unique(((np.arange(count) + 0.5) * n / count).astype(np.int64))
-    while len(places) > 1 and int(sizes[places].sum()) > most:
-        places = places[:-1]
-    return places
+    best, best_size = np.array([int(sizes.argmin())]), 0
+    for count in range(1, min(n, 4 * most // max(int(sizes.mean()), 1) + 1) + 1):
+        for begin in BEGINNINGS:
+            places = np.unique(((np.arange(count) + begin) * n / count).astype(np.int64))
+            size = int(sizes[places].sum())
+            if best_size < size <= most:
+                best, best_size = places, size
+    return best
 
 
 def _files(taken: pd.DataFrame) -> list[FileEntry]:
