@@ -1,6 +1,7 @@
 """A sample of a run: whole segments, evenly spread over it, the same every time, every file compared with its sha256.
 
-Whole segments hold all tokens of their requests, so that documents stay whole. At least one is taken, however large.
+Whole segments hold all tokens of their requests, so that documents stay whole. At least one is taken, whatever its
+size.
 
 Shape letters: N decisions, T tokens (places in a request), S runs of an expert, L layers, D documents (requests).
 """
@@ -14,6 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from moe_core.errors import SegmentError
+from moe_core.log import queries
 from moe_core.log import specialization_queries as log
 from moe_core.log.entries import FileEntry
 from moe_core.log.halves import halves_of
@@ -68,6 +70,19 @@ def sample_of_run(
         for path in taken["tokens_path"]
     ]
     return _sampled(decisions, tokens, requests, n_layers, n_experts, int(batches["n_decisions"].sum()))
+
+
+def routing_of_run(index: Index, run_id: str | None = None) -> dict[str, Any]:
+    """All that findings about experts are told from, by the names of `analysis/specialization/run_frames.RunFrames`.
+    Raises as `specialization_queries.run_to_describe` and `sample_of_run`."""
+    run = log.run_to_describe(index, run_id)
+    name = str(run["run_id"])
+    sample = sample_of_run(index, name, int(run["n_layers"]), int(run["n_experts"]))
+    return {
+        "run": run, "experts": log.document_experts(index, name), "layers": log.document_layers(index, name),
+        "sample": sample.fields(), "pairs": queries.coactivation(index, name),
+        "load": queries.expert_load(index, name), "tokens": queries.layer_tokens(index, name),
+    }  # fmt: skip
 
 
 def evenly_spread(sizes: NDArray[np.int64], most: int) -> NDArray[np.int64]:
