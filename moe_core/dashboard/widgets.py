@@ -5,6 +5,7 @@ through `st.text`, `st.code`, `st.metric`'s value or a data frame, never through
 """
 
 import logging
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,9 +26,15 @@ MOST_PROBLEMS = 5
 logger = logging.getLogger(__name__)
 
 
-def chart(figure: go.Figure, *, key: str, alt: str) -> None:
-    """Show a Plotly figure with its own theme, without mode bar, with an alternative text."""
-    st.plotly_chart(figure, theme=None, config=CONFIG, key=key, alt=alt)
+def chart(figure: go.Figure, *, key: str, alt: str, on_click: Callable[[], None] | None = None) -> None:
+    """Show a Plotly figure with its own theme, without mode bar, with an alternative text. `on_click` runs after a
+    click on a point; what was clicked is in the session state under `key`."""
+    if on_click is None:
+        st.plotly_chart(figure, theme=None, config=CONFIG, key=key, alt=alt)
+    else:
+        st.plotly_chart(
+            figure, theme=None, config=CONFIG, key=key, alt=alt, on_select=on_click, selection_mode="points"
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,6 +119,12 @@ def chart_columns(widths: Sequence[float], *, key: str) -> Sequence[DeltaGenerat
     return st.container(key=f"charts_{key}").columns(widths)
 
 
+def literal(text: str) -> str:
+    """A sentence with foreign names in it as markdown that shows it letter by letter: no link, image or formula."""
+    safe = re.sub(r"[\\`*_\[\]<>$~#|!]", r"\\\g<0>", text)
+    return safe.replace("://", "\\:\\/\\/").replace("www.", "www\\.")
+
+
 def title(text: str) -> None:
     """The page's heading: a finding made of our own words and numbers."""
     st.title(text, anchor=False)
@@ -138,6 +151,22 @@ def table(
         height=height or "auto",
         placeholder="—",
     )
+
+
+def choose_row(frame: pd.DataFrame, *, key: str, height: int) -> int | None:
+    """A table of which one row can be chosen -> its place, or None."""
+    state = st.dataframe(
+        frame,
+        key=key,
+        hide_index=True,
+        column_config=number_formats(frame),
+        height=height,
+        placeholder="—",
+        on_select="rerun",
+        selection_mode="single-row",
+    )
+    rows = list(state.selection.rows)
+    return int(rows[0]) if rows and rows[0] < len(frame) else None
 
 
 def number_formats(frame: pd.DataFrame) -> dict[str, Any]:
