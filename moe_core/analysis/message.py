@@ -15,10 +15,16 @@ def N_(msgid: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """`text(t)` is the sentence in the language of `t`."""
+    """`text(t)` is the sentence in the language of `t`; a parameter may be a message itself."""
 
     msgid: str
-    params: Mapping[str, float | int | str] = field(default_factory=dict)
+    params: "Mapping[str, float | int | str | Message]" = field(default_factory=dict)
 
     def text(self, t: Callable[[str], str] = str) -> str:
-        return t(self.msgid).format(**self.params)
+        params = {name: value.text(t) if isinstance(value, Message) else value for name, value in self.params.items()}
+        return t(self.msgid).format(**params)
+
+
+def named(name: str) -> Message:
+    """A name from the data as people read it, translated where it is known: `travel_and_hotels`."""
+    return Message(name.replace("_", " ").replace("{", "{{").replace("}", "}}"))

@@ -21,6 +21,7 @@ from moe_core.cli import (
     log_verbs,
     query_verb,
     serve_verb,
+    specialization_verb,
     training_verbs,
     upcycle_verb,
     verify_verb,
@@ -49,6 +50,7 @@ app.command("index")(log_verbs.index)
 app.command("verify")(verify_verb.verify)
 app.command("query")(query_verb.query)
 app.command("audit")(audit_verb.audit)
+app.command("specialization")(specialization_verb.specialization)
 app.command("redact")(lifecycle_verbs.redact)
 app.command("retain")(lifecycle_verbs.retain)
 app.command("export")(lifecycle_verbs.export)

@@ -4,7 +4,7 @@ Names of groups and columns come from the log: they are foreign text and stay as
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import replace
 
 from moe_core.analysis.audit.contrasts import ALL_OTHERS
@@ -103,7 +103,7 @@ def sentence(text: str, t: Translate) -> str:
 
 def message(found: Message, t: Translate) -> str:
     """A sentence of the audit with the names in it put into words. Foreign text may be in it: show it as text."""
-    params: Mapping[str, float | int | str] = {key: _param(key, value, t) for key, value in found.params.items()}
+    params = {key: _param(key, value, t) for key, value in found.params.items()}
     return _without_flags(replace(found, params=params).text(t), t)
 
 
@@ -129,7 +129,7 @@ def digits(value: float) -> str:
     return f"{float(value):,.1f}" if abs(value) >= 100 else f"{float(value):.4g}"
 
 
-def _param(key: str, value: float | int | str, t: Translate) -> float | int | str:
+def _param(key: str, value: float | int | str | Message, t: Translate) -> float | int | str | Message:
     if isinstance(value, float) and abs(value) >= 1e4:
         return _Readable(value)
     if not isinstance(value, str):
