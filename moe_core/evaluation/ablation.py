@@ -9,8 +9,11 @@ Texts come in shards, one of every task in turn. What a shard adds is a handful 
 measurement goes on where it stopped, and a longer one adds to a shorter one.
 """
 
+import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +24,7 @@ from torch import Tensor
 from moe_core.evaluation import arms
 from moe_core.evaluation.labelled import LabelledTexts
 from moe_core.evaluation.lost_experts import hidden_states
+from moe_core.model.ablation_file import FORMAT
 from moe_core.model.encoder import EncoderLayer, PackedTexts, RouteLayer, pack, pool
 from moe_core.model.heads import Head
 from moe_core.model.layers import ExpertFeedForward
@@ -29,7 +33,6 @@ from moe_core.model.reference import RoutedModel
 from moe_core.model.router import Routing
 
 WAYS = ("mean", "failover")
-FORMAT = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,6 +61,13 @@ def continues(document: Mapping[str, Any], model: RoutedModel, plan: AblationPla
     """Whether `document` was measured on this model in the same way, so that more can be added to it."""
     empty = begin(model, plan)
     return all(document.get(key) == value for key, value in empty.items() if key != "tasks")
+
+
+def save(path: Path, document: Mapping[str, Any]) -> None:
+    """Writes the document in one step: a reader sees the old one or the new one."""
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(document, separators=(",", ":"), allow_nan=False) + "\n", encoding="utf-8")
+    os.replace(part, path)
 
 
 @torch.inference_mode()
