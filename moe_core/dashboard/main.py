@@ -28,6 +28,12 @@ page = st.navigation(
         st.Page(PAGES / "live.py", title=t("Live inference"), icon=":material/bolt:", url_path="live"),
         st.Page(PAGES / "load_balance.py", title=t("Load balance"), icon=":material/balance:", url_path="load_balance"),
         st.Page(
+            PAGES / "expert_specialization.py",
+            title=t("Expert specialization"),
+            icon=":material/category:",
+            url_path="specialization",
+        ),
+        st.Page(
             PAGES / "threshold_tuning.py",
             title=t("Threshold tuning"),
             icon=":material/tune:",

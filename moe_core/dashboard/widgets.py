@@ -25,9 +25,15 @@ MOST_PROBLEMS = 5
 logger = logging.getLogger(__name__)
 
 
-def chart(figure: go.Figure, *, key: str, alt: str) -> None:
-    """Show a Plotly figure with its own theme, without mode bar, with an alternative text."""
-    st.plotly_chart(figure, theme=None, config=CONFIG, key=key, alt=alt)
+def chart(figure: go.Figure, *, key: str, alt: str, on_click: Callable[[], None] | None = None) -> None:
+    """Show a Plotly figure with its own theme, without mode bar, with an alternative text. `on_click` runs after a
+    click on a point; what was clicked is in the session state under `key`."""
+    if on_click is None:
+        st.plotly_chart(figure, theme=None, config=CONFIG, key=key, alt=alt)
+    else:
+        st.plotly_chart(
+            figure, theme=None, config=CONFIG, key=key, alt=alt, on_select=on_click, selection_mode="points"
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -138,6 +144,22 @@ def table(
         height=height or "auto",
         placeholder="—",
     )
+
+
+def choose_row(frame: pd.DataFrame, *, key: str, height: int) -> int | None:
+    """A table of which one row can be chosen -> its place, or None."""
+    state = st.dataframe(
+        frame,
+        key=key,
+        hide_index=True,
+        column_config=number_formats(frame),
+        height=height,
+        placeholder="—",
+        on_select="rerun",
+        selection_mode="single-row",
+    )
+    rows = list(state.selection.rows)
+    return int(rows[0]) if rows and rows[0] < len(frame) else None
 
 
 def number_formats(frame: pd.DataFrame) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """A sample of a run: whole segments, evenly spread over it, the same every time, every file compared with its sha256.
 
-Whole segments hold all tokens of their requests, so that documents stay whole. How many are taken follows from how many
-decisions they hold on average; one is always taken, however large.
+Whole segments hold all tokens of their requests, so that documents stay whole. At least one is taken, whatever its
+size.
 
 Shape letters: N decisions, T tokens (places in a request), S runs of an expert, L layers, D documents (requests).
 """
@@ -15,6 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from moe_core.errors import SegmentError
+from moe_core.log import queries
 from moe_core.log import specialization_queries as log
 from moe_core.log.entries import FileEntry
 from moe_core.log.halves import halves_of
@@ -23,6 +24,7 @@ from moe_core.log.segments import read_parquet
 from moe_core.log.verified import problems_on_disk
 
 MOST_DECISIONS = 1_500_000
+BEGINNINGS = tuple(k / 10 for k in (5, 4, 6, 3, 7, 2, 8, 1, 9, 0))
 COLUMNS = ("request_no", "position", "layer", "expert_id", "rank", "selected")
 
 
@@ -70,16 +72,33 @@ def sample_of_run(
     return _sampled(decisions, tokens, requests, n_layers, n_experts, int(batches["n_decisions"].sum()))
 
 
+def routing_of_run(index: Index, run_id: str | None = None) -> dict[str, Any]:
+    """All that findings about experts are told from, by the names of `analysis/specialization/run_frames.RunFrames`.
+    Raises as `specialization_queries.run_to_describe` and `sample_of_run`."""
+    run = log.run_to_describe(index, run_id)
+    name = str(run["run_id"])
+    sample = sample_of_run(index, name, int(run["n_layers"]), int(run["n_experts"]))
+    return {
+        "run": run, "experts": log.document_experts(index, name), "layers": log.document_layers(index, name),
+        "sample": sample.fields(), "pairs": queries.coactivation(index, name),
+        "load": queries.expert_load(index, name), "tokens": queries.layer_tokens(index, name),
+    }  # fmt: skip
+
+
 def evenly_spread(sizes: NDArray[np.int64], most: int) -> NDArray[np.int64]:
-    """Places of as many segments as hold `most` decisions together, evenly spread; all where they fit."""
+    """Places of segments that hold at most `most` decisions together, evenly spread: of all ways to take every so many
+    from one of a few beginnings, the one that holds most. All of them where they fit; the smallest where none does."""
     n = len(sizes)
     if not n or int(sizes.sum()) <= most:
         return np.arange(n)
-    count = max(1, int(most / (sizes.sum() / n)))
-    places = np.unique(((np.arange(count) + 0.5) * n / count).astype(np.int64))
-    while len(places) > 1 and int(sizes[places].sum()) > most:
-        places = places[:-1]
-    return places
+    best, best_size = np.array([int(sizes.argmin())]), 0
+    for count in range(1, min(n, 4 * most // max(int(sizes.mean()), 1) + 1) + 1):
+        for begin in BEGINNINGS:
+            places = np.unique(((np.arange(count) + begin) * n / count).astype(np.int64))
+            size = int(sizes[places].sum())
+            if best_size < size <= most:
+                best, best_size = places, size
+    return best
 
 
 def _files(taken: pd.DataFrame) -> list[FileEntry]:

@@ -18,7 +18,7 @@ from moe_core.analysis.specialization.ratio_sums import Floats, RatioSums
 from moe_core.analysis.specialization.settings import SpecializationSettings
 
 LEAST_FREEDOM = 1.0
-_GRID = np.concatenate([np.linspace(1, 30, 117), np.geomspace(31, 1e6, 60)])
+_GRID = np.concatenate([np.geomspace(1, 4, 300), np.geomspace(4.01, 1e6, 200)])
 _QUANTILES = special.stdtrit(_GRID, 0.975)
 
 

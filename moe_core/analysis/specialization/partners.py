@@ -43,22 +43,23 @@ def with_intervals(partners: pd.DataFrame, sample: RoutingSample) -> pd.DataFram
     """Fills `low`, `high` (of over_chance) and `documents` of the first MOST_WITH_INTERVAL rows: the log lift of the
     sample, linearised over its documents, gives the width."""
     partners = partners.copy()
-    for index, row in partners.head(MOST_WITH_INTERVAL).iterrows():
-        layer = int(row["layer"])
-        runs = sample.runs_of_layer(layer)
-        first, second = (runs[:, int(row[name])].toarray().ravel() for name in ("first", "second"))
-        routed = sample.routed_TL[:, layer].astype(np.float64)
-        of_documents = [
-            np.bincount(sample.document_T, values, minlength=sample.n_documents)
-            for values in (first * second, first, second, routed)
-        ]
-        if min(each.sum() for each in of_documents) == 0:
-            continue
-        both, a, b, n = (each / each.sum() for each in of_documents)
-        m = int((of_documents[3] > 0).sum())
-        spread = Z_95 * np.sqrt(m / max(m - 1, 1) * ((both - a - b + n) ** 2).sum())
-        partners.loc[index, ["low", "high"]] = row["over_chance"] * np.exp([-spread, spread])
-        partners.loc[index, "documents"] = m
+    for layer, rows in partners.head(MOST_WITH_INTERVAL).groupby("layer"):
+        runs = sample.runs_of_layer(int(str(layer))).tocsc()
+        routed = sample.routed_TL[:, int(str(layer))].astype(np.float64)
+        n = np.bincount(sample.document_T, routed, minlength=sample.n_documents)
+        m = int((n > 0).sum())
+        for index, row in rows.iterrows():
+            first, second = runs[:, [int(row["first"])]], runs[:, [int(row["second"])]]
+            counts = [
+                np.bincount(sample.document_T[each.indices], minlength=sample.n_documents)
+                for each in (first.multiply(second).tocsc(), first, second)
+            ]
+            if min(each.sum() for each in counts) == 0:
+                continue
+            both, a, b = (each / each.sum() for each in counts)
+            spread = Z_95 * np.sqrt(m / max(m - 1, 1) * ((both - a - b + n / n.sum()) ** 2).sum())
+            partners.loc[index, ["low", "high"]] = row["over_chance"] * np.exp([-spread, spread])
+            partners.loc[index, "documents"] = m
     return partners
 
 

@@ -44,12 +44,14 @@ class Specialization:
 
     @property
     def called(self) -> pd.DataFrame:
-        """`Calls.frame` rows of all called cells, most of an expert's runs first."""
+        """`Calls.frame` rows of all called cells: what experts run for before what they avoid, largest excess first."""
         rows = [part.frame(part.called) for part in self.parts if part.called.any()]
         if not rows:
             return pd.DataFrame(columns=list(COLUMNS))
-        frame = pd.concat(rows, ignore_index=True)
-        return frame.sort_values("excess", key=abs, ascending=False, kind="stable", ignore_index=True)
+        frame = pd.concat(rows, ignore_index=True).assign(runs_for=lambda rows: rows["held_lift"] > 1)
+        frame["size"] = frame["excess"].abs()
+        frame = frame.sort_values(["runs_for", "size"], ascending=False, kind="stable", ignore_index=True)
+        return frame[list(COLUMNS)]
 
     @property
     def n_tested(self) -> int:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 LEAST_STABILITY = 0.7
 LEAST_OVER_NULL = 0.1
 MOST_CLUSTERS = 8
-DRAWS = 6
+DRAWS = 5
 FITS = 2
 
 Floats = NDArray[np.float64]
@@ -89,10 +89,11 @@ def _stabilities(
 
 
 def _fit(points: Floats, n_clusters: int, seed: int, *, n_init: int) -> "KMeans":
+    from sklearn import config_context
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
 
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), config_context(assume_finite=True, skip_parameter_validation=True):
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct points than clusters
         return KMeans(n_clusters=n_clusters, n_init=n_init, random_state=seed % (2**31), max_iter=100).fit(points)
 

@@ -15,7 +15,7 @@ from moe_core.analysis.specialization.features import TokenFeatures
 from moe_core.analysis.specialization.sample import RoutingSample
 from moe_core.analysis.specialization.stability import Clustering, Floats, cluster
 
-MOST_POINTS = 1000
+MOST_POINTS = 800
 DIMENSIONS = 12
 LEAST_IN_CLUSTER = 20
 
@@ -45,12 +45,9 @@ def token_clusters(sample: RoutingSample, *, seed: int) -> TokenClusters | None:
     points_PX = runs_TX[chosen].toarray()
     mean_X = points_PX.mean(axis=0)
     centred = points_PX - mean_X
-    values, vectors = np.linalg.eigh(centred @ centred.T)
-    keep = np.argsort(-values)[:DIMENSIONS]
-    keep = keep[values[keep] > 1e-9]
-    if not len(keep):
+    axes_XK = _main_axes(centred)
+    if not axes_XK.shape[1]:
         return None
-    axes_XK = centred.T @ (vectors[:, keep] / np.sqrt(values[keep]))
     points_PK = centred @ axes_XK
     document_P = sample.document_T[chosen]
 
@@ -112,6 +109,16 @@ def typical_requests(
     mean_D = np.where(size_D >= least_tokens, total_D / np.maximum(size_D, 1), -np.inf)
     order = np.argsort(-mean_D, kind="stable")[:most]
     return [sample.request_ids[i] for i in order if mean_D[i] > 0]
+
+
+def _main_axes(centred: Floats) -> Floats:
+    """The first DIMENSIONS principal axes, from the smaller of the two products of the matrix with itself."""
+    wide = centred.shape[1] > centred.shape[0]
+    values, vectors = np.linalg.eigh(centred @ centred.T if wide else centred.T @ centred)
+    keep = np.argsort(-values)[:DIMENSIONS]
+    keep = keep[values[keep] > 1e-9]
+    axes: Floats = centred.T @ (vectors[:, keep] / np.sqrt(values[keep])) if wide else vectors[:, keep]
+    return axes
 
 
 def _documents_again(document_P: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
