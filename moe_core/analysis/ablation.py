@@ -57,7 +57,8 @@ class Ablation:
         if len(self.controls) < LEAST_CONTROLS:
             tail = N_(
                 "Without it, the dense original's answer changes by {moved:+.2f} points of probability (95 %: "
-                "{low:+.2f} to {high:+.2f}, n = {n:,} texts); too few experts of this layer are equally loaded to compare."
+                "{low:+.2f} to {high:+.2f}, n = {n:,} texts); too few experts of this layer are equally loaded to "
+                "compare."
             )
         elif self.low <= 0 <= self.high:
             tail = N_(

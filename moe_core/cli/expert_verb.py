@@ -21,15 +21,15 @@ def expert(
     as_json: JsonFlag = False,
 ) -> None:
     """The card of one expert: load, gate mass, domains, tokens, texts, partners, and what breaks without it."""
-    from moe_core.analysis.expert_card.card import RunFrames, check_expert, expert_card
+    from moe_core.analysis.expert_card.card import check_expert, expert_card
     from moe_core.analysis.expert_card.document import card_document, card_lines
-    from moe_core.analysis.specialization.sample import RoutingSample
+    from moe_core.analysis.specialization.run_frames import RunFrames
     from moe_core.analysis.specialization.words_of_run import requests_to_try, token_ids_of, vocabulary_of
     from moe_core.errors import IndexLockedError
-    from moe_core.log import specialization_queries as log
-    from moe_core.log.expert_queries import expert_frames
     from moe_core.log.index import Index
-    from moe_core.log.routing_sample import sample_of_run
+    from moe_core.log.queries import load_over_time
+    from moe_core.log.routing_sample import routing_of_run
+    from moe_core.log.specialization_queries import run_to_describe, texts_of_requests
     from moe_core.log.store import open_store
     from moe_core.model.ablation_file import read_ablation
     from moe_core.model.folder import REFERENCE_FOLDER
@@ -42,19 +42,19 @@ def expert(
     except IndexLockedError:  # the dashboard has it
         index = Index.open_private(opened)
     with index:
-        row = log.run_to_describe(index, run)
-        run_id, n_layers, n_experts = str(row["run_id"]), int(row["n_layers"]), int(row["n_experts"])
-        check_expert(layer, expert, n_layers, n_experts)
-        sample = RoutingSample(**sample_of_run(index, run_id, n_layers, n_experts).fields())
-        tried = log.texts_of_requests(index, run_id, requests_to_try(sample)).dropna(subset="text")
-        texts, ids = list(tried["text"]), token_ids_of(sample, list(tried["request_id"]))
-        words = vocabulary_of(pieces_of_run(folder, str(row["model"]), texts, ids), texts, ids)
+        row = run_to_describe(index, run)
+        check_expert(layer, expert, int(row["n_layers"]), int(row["n_experts"]))
+        run_id = str(row["run_id"])
+        frames = RunFrames.of(routing_of_run(index, run_id))
+        tried = texts_of_requests(index, run_id, requests_to_try(frames.sample)).dropna(subset="text")
+        known, ids = list(tried["text"]), token_ids_of(frames.sample, list(tried["request_id"]))
+        words = vocabulary_of(pieces_of_run(folder, str(row["model"]), known, ids), known, ids)
         card = expert_card(
-            run=row, layer=layer, expert=expert, frames=RunFrames(**expert_frames(index, run_id, layer)),
-            sample=sample, words=words, ablation=read_ablation(folder, str(row["model_sha256"])),
+            frames, layer=layer, expert=expert, hours=load_over_time(index, run_id, layer=layer), words=words,
+            ablation=read_ablation(folder, str(row["model_sha256"])),
         )  # fmt: skip
-        shown = log.texts_of_requests(index, run_id, list(card.requests["request_id"]))
-    emit(card_document(card, shown), [] if as_json else card_lines(card, shown, table), as_json)
+        texts = texts_of_requests(index, run_id, list(card.requests["request_id"]))
+    emit(card_document(card, texts), [] if as_json else card_lines(card, texts, table), as_json)
 
 
 def ablate(

@@ -105,10 +105,12 @@ def chart_card(
     caption: str,
     key: str,
     note: str | None = None,
+    on_click: Callable[[], None] | None = None,
 ) -> None:
-    """A card with one chart, drawn in the visitor's language and theme, and a note on how to read it."""
+    """A card with one chart, drawn in the visitor's language and theme, and a note on how to read it; `on_click` as in
+    `chart`."""
     with card(title, caption, key=key):
-        chart(draw(frame, t=ctx.t, dark=ctx.dark), key=f"{key}_chart", alt=alt(frame, t=ctx.t))
+        chart(draw(frame, t=ctx.t, dark=ctx.dark), key=f"{key}_chart", alt=alt(frame, t=ctx.t), on_click=on_click)
         if note:
             st.caption(f"{ctx.t('How to read it')}: {note}")
 

@@ -13,23 +13,9 @@ from moe_core.analysis.expert_card.requests import typical_requests
 from moe_core.analysis.expert_card.tokens import ExpertTokens, expert_tokens, one_expert
 from moe_core.analysis.expert_card.usage import Usage, by_hour, usage
 from moe_core.analysis.message import N_, Message, named
-from moe_core.analysis.specialization.sample import RoutingSample
+from moe_core.analysis.specialization.run_frames import RunFrames
 from moe_core.analysis.specialization.word_classes import Vocabulary
 from moe_core.errors import InputError
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RunFrames:
-    """What a card reads of a run: load, tokens, hours, pairs as `queries.expert_load`, `layer_tokens`,
-    `load_over_time`, `coactivation`; experts, layers as `document_experts`, `document_layers` of
-    `specialization_queries`."""
-
-    load: pd.DataFrame
-    tokens: pd.DataFrame
-    hours: pd.DataFrame
-    pairs: pd.DataFrame
-    experts: pd.DataFrame
-    layers: pd.DataFrame
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,18 +93,19 @@ def check_expert(layer: int, expert: int, n_layers: int, n_experts: int) -> None
 
 
 def expert_card(
-    *, run: Mapping[str, Any], layer: int, expert: int, frames: RunFrames, sample: RoutingSample,
-    words: Vocabulary | None, ablation: Mapping[str, Any] | None,
+    frames: RunFrames, *, layer: int, expert: int, hours: pd.DataFrame, words: Vocabulary | None,
+    ablation: Mapping[str, Any] | None,
 ) -> ExpertCard:  # fmt: skip
-    """run: a row of `queries.list_runs`; ablation: the document of the run's model. Raises InputError as
-    `check_expert`."""
+    """hours: as `queries.load_over_time` of the layer; words: pieces of the run's tokens; ablation: the document of the
+    run's model. Raises InputError as `check_expert`."""
+    run, sample = frames.run, frames.sample
     n_layers, n_experts = int(run["n_layers"]), int(run["n_experts"])
     check_expert(layer, expert, n_layers, n_experts)
     own = one_expert(sample, layer, expert)
     return ExpertCard(
         run_id=str(run["run_id"]), model=str(run["model"]), layer=layer, expert=expert, n_layers=n_layers,
         usage=usage(frames.load, frames.tokens, frames.experts, frames.layers, layer, expert),
-        hours=by_hour(frames.hours, layer, expert),
+        hours=by_hour(hours, layer, expert),
         domains=expert_domains(frames.experts, frames.layers, n_layers, n_experts, layer, expert),
         tokens=expert_tokens(own, words), requests=typical_requests(own),
         partners=expert_partners(frames.pairs, frames.load, frames.tokens, sample, layer, expert),
