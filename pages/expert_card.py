@@ -28,8 +28,8 @@ with widgets.error_boundary(ctx, whole_page=True):
     with left:
         expert_view.domains(ctx, card)
     with right:
-        expert_view.over_time(ctx, card)
         expert_view.partners(ctx, card)
     expert_view.tokens(ctx, card)
+    expert_view.over_time(ctx, card)
     expert_view.requests(ctx, card)
     widgets.formulas(ctx, expert_tables.METRICS, key="expert_formulas")

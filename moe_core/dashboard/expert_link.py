@@ -14,17 +14,12 @@ AUDIT_LOG = PAGES / "audit_log.py"
 RUN_KEY, LAYER_KEY, EXPERT_KEY = "expert_run", "expert_layer", "expert_expert"
 
 
-def card_query(run_id: str, layer: int, expert: int) -> dict[str, str]:
-    """Query parameters of a card; without a run it is the one that the card takes by itself."""
-    where = {"layer": str(layer), "expert": str(expert)}
-    return {"run": run_id, **where} if run_id else where
-
-
 def open_card(run_id: str, layer: int, expert: int) -> None:
-    """Go to the card now."""
+    """Go to the card now; without a run it is that of the one which the card takes by itself."""
     for key in (RUN_KEY, LAYER_KEY, EXPERT_KEY):
         st.session_state.pop(key, None)  # what the card showed before must not win over the link
-    st.switch_page(CARD, query_params=card_query(run_id, layer, expert))
+    where = {"layer": str(layer), "expert": str(expert)}
+    st.switch_page(CARD, query_params={"run": run_id, **where} if run_id else where)
 
 
 def request_target(row: Mapping[str, object], run_id: str, layer: int, expert: int) -> tuple[object, dict[str, str]]:

@@ -49,6 +49,15 @@ def choose_expert(ctx: PageContext) -> tuple[str, int, int]:
 def over_time(ctx: PageContext, card: ExpertCard) -> None:
     """Its part of the layer's runs from hour to hour."""
     t = ctx.t
+    if len(card.hours) == 1:
+        row = card.hours.iloc[0]
+        with widgets.card(t("How did its load move?"), key="expert_hours"):
+            sentence = t(
+                "All decisions of this run fall into one hour, {hour} UTC: {n:,} runs, {ratio:.2f}× an equal share."
+            )
+            hour = f"{row['hour']:%Y-%m-%d %H:%M}"
+            st.text(sentence.format(hour=hour, n=int(row["n"]), ratio=float(row["over_equal"])))
+        return
     widgets.chart_card(
         ctx, charts.load_by_hour, charts.load_by_hour_alt, card.hours, title=t("How did its load move?"),
         caption=t("Part of the layer's runs by hour (UTC), n = {n:,} runs; dashed: an equal share").format(
@@ -103,7 +112,7 @@ def tokens(ctx: PageContext, card: ExpertCard) -> None:
             )
         else:
             shown = tables.characteristic_table(ctx, card)
-            widgets.table(shown, key="expert_characteristic_table", wide=[t("Runs more often for")])
+            widgets.table(shown, key="expert_characteristic_table")
         st.caption(_sampled(ctx, card))
     with (
         right,
