@@ -197,7 +197,7 @@ def loss(ctx: PageContext, card: ExpertCard) -> None:
             return
         st.text(found.finding.text(t))
         frame = tables.equals_frame(card, found)
-        left, right = st.columns([2, 3])
+        left, right = st.columns([1, 2])
         with left:
             widgets.chart(
                 charts.against_equals(frame, t=t, dark=ctx.dark), key="expert_loss_chart",
