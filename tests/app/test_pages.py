@@ -14,8 +14,9 @@ from tests.unit.log.build import make_request, make_run, plain_batch
 
 PAGES = (
     "overview", "live", "load_balance", "threshold_tuning", "counterfactual_lab", "fairness_audit", "audit_log", "sql",
+    "expert_card",
 )  # fmt: skip
-LOG_PAGES = ("overview", "load_balance", "fairness_audit", "audit_log", "sql")
+LOG_PAGES = ("overview", "load_balance", "fairness_audit", "audit_log", "sql", "expert_card")
 LANGUAGES = ("en", "ja")
 
 
