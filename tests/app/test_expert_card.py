@@ -48,7 +48,7 @@ def test_a_measurement_of_this_model_is_shown_with_n_and_interval(
 ) -> None:
     """And one of other weights is not."""
     zeros = [[0] * 4, [0] * 4]
-    tables = {name: zeros for name in ("same_gained", "same_lost", "right_gained", "right_lost")}
+    tables = dict.fromkeys(("same_gained", "same_lost", "right_gained", "right_lost"), zeros)
     tables |= {"moved_sum": [[-50.0] * 4] * 2, "moved_squares": [[100.0] * 4] * 2}
     task = {"name": "sentiment", "n": 60, "n_tokens": 300, "load_LE": [[100] * 4] * 2, "mean": tables}
     document = {"format": 1, "model_sha256": "a" * 64, "budget": 0.5, "n_layers": 2, "n_experts": 4, "tasks": [task]}

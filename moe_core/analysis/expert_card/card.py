@@ -101,13 +101,13 @@ def expert_card(
     run, sample = frames.run, frames.sample
     n_layers, n_experts = int(run["n_layers"]), int(run["n_experts"])
     check_expert(layer, expert, n_layers, n_experts)
-    own = one_expert(sample, layer, expert)
     return ExpertCard(
         run_id=str(run["run_id"]), model=str(run["model"]), layer=layer, expert=expert, n_layers=n_layers,
         usage=usage(frames.load, frames.tokens, frames.experts, frames.layers, layer, expert),
         hours=by_hour(hours, layer, expert),
         domains=expert_domains(frames.experts, frames.layers, n_layers, n_experts, layer, expert),
-        tokens=expert_tokens(own, words), requests=typical_requests(own),
+        tokens=expert_tokens(sample, layer, expert, words),
+        requests=typical_requests(one_expert(sample, layer, expert)),
         partners=expert_partners(frames.pairs, frames.load, frames.tokens, sample, layer, expert),
         sample=SampleSize(
             decisions=sample.n_decisions, of_decisions=sample.n_run_decisions, documents=sample.n_documents,

@@ -24,8 +24,9 @@ CHARACTERISTIC_COLUMNS = ("kind", "value", "lift", "low", "high", "n", "runs", "
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExpertTokens:
     """`frequent`: FREQUENT_COLUMNS, most runs first; n: how often the token was routed in the layer. `characteristic`:
-    CHARACTERISTIC_COLUMNS, largest lower bound first: token, class of words or place in the text; `confirmed`: found on
-    one half of the documents and again on the other, all `tested` features of this expert taken together."""
+    CHARACTERISTIC_COLUMNS, those confirmed first, then by lower bound: token, class of words or place in the text;
+    `confirmed`: found on one half of the documents and again on the other, all experts of the layer taken together;
+    `tested`: features of this expert that were tested."""
 
     frequent: pd.DataFrame
     characteristic: pd.DataFrame
@@ -42,24 +43,39 @@ def one_expert(sample: RoutingSample, layer: int, expert: int) -> RoutingSample:
     )  # fmt: skip
 
 
+def one_layer(sample: RoutingSample, layer: int) -> RoutingSample:
+    """The sample as seen by a single layer, which is layer 0 in it; every document and token kept."""
+    here = sample.layer_S == layer
+    return replace(
+        sample, token_S=sample.token_S[here], layer_S=np.zeros(int(here.sum()), np.int64),
+        expert_S=sample.expert_S[here], first_TL=sample.first_TL[:, layer : layer + 1],
+    )  # fmt: skip
+
+
 def expert_tokens(
-    own: RoutingSample, words: Vocabulary | None, settings: SpecializationSettings | None = None
-) -> ExpertTokens:
-    """own: as `one_expert` gives it; words: pieces of the tokens, None where unknown."""
+    sample: RoutingSample, layer: int, expert: int, words: Vocabulary | None,
+    settings: SpecializationSettings | None = None,
+) -> ExpertTokens:  # fmt: skip
+    """words: pieces of the tokens, None where unknown. The experts of the layer are tested together, so that what all
+    of them run more often for is characteristic of none."""
     settings = settings or SpecializationSettings()
+    own = one_expert(sample, layer, expert)
     frequent = _frequent(own)
     features = token_features(own, words if own.has_tokens else None, settings)
     if not features.features or not len(own.token_S):
         return ExpertTokens(
             frequent=frequent, characteristic=pd.DataFrame(columns=list(CHARACTERISTIC_COLUMNS)), tested=0
         )
-    calls = call(features.features, vocabulary_sums(own, features), settings)
-    rows = calls.frame().rename(columns={"called": "confirmed"})
-    rows = rows[(rows["low"] > 1) & (rows["lift"] >= settings.gate_high)]
+    calls = call(features.features, vocabulary_sums(one_layer(sample, layer), features), settings)
+    mine = np.zeros(calls.sums.shape, bool)
+    mine[:, 0, expert] = True
+    rows = calls.frame(mine).rename(columns={"called": "confirmed"})
+    over_layer = rows["lift"] / rows["layer_lift"]
+    rows = rows[(rows["low"] > 1) & (rows["lift"] >= settings.gate_high) & (over_layer >= settings.gate_high)]
     rows = rows.sort_values(["confirmed", "low"], ascending=False, kind="stable").head(TOP)
     return ExpertTokens(
         frequent=frequent, characteristic=rows[list(CHARACTERISTIC_COLUMNS)].reset_index(drop=True),
-        tested=calls.n_tested,
+        tested=int(calls.tested[:, 0, expert].sum()),
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,6 +35,11 @@ def data(model: RoutedModel) -> LabelledTexts:
     return LabelledTexts([str(i) for i in range(40)], [labels[i % 2] for i in range(40)], [""] * 40)
 
 
+def last_of(model: RoutedModel, data: LabelledTexts, document: dict[str, Any]) -> dict[str, Any]:
+    """The document when everything was measured."""
+    return list(measure(model, {"mood": data}, PLAN, document))[-1]
+
+
 @torch.inference_mode()
 def slow(model: RoutedModel, ids: list[list[int]], way: str, layer: int, expert: int) -> np.ndarray:
     """Probabilities of the whole model run from the first layer, one expert taken out (-1: nobody)."""
@@ -57,9 +63,7 @@ def test_the_short_way_counts_what_running_everything_counts(
     model: RoutedModel, ids: list[list[int]], data: LabelledTexts
 ) -> None:
     """Every expert, both ways: gained and lost agreement, and the sum of the change of probability."""
-    document = begin(model, PLAN)
-    for document in measure(model, {"mood": data}, PLAN, document):
-        pass
+    document = last_of(model, data, begin(model, PLAN))
     (task,) = document["tasks"]
     order = [int(text) for text in data.shuffled(PLAN.seed).texts][: task["n"]]
     rows = [ids[i] for i in order]
@@ -86,18 +90,14 @@ def test_a_stopped_measurement_goes_on_where_it_stopped(
     model: RoutedModel, ids: list[list[int]], data: LabelledTexts, tmp_path: Path
 ) -> None:
     """After the first shard, through the file, to the same document as in one go."""
-    whole = begin(model, PLAN)
-    for whole in measure(model, {"mood": data}, PLAN, whole):
-        pass
+    whole = last_of(model, data, begin(model, PLAN))
     assert whole["tasks"][0]["shards"] > 1
     part = next(measure(model, {"mood": data}, PLAN, begin(model, PLAN)))
     save(tmp_path / ABLATION, part)
     read = read_ablation(tmp_path, model.sha256)
     assert read is not None
     assert continues(read, model, PLAN)
-    for read in measure(model, {"mood": data}, PLAN, read):
-        pass
-    assert json.dumps(read) == json.dumps(whole)
+    assert json.dumps(last_of(model, data, read)) == json.dumps(whole)
 
 
 def test_another_budget_is_not_mixed_in(model: RoutedModel) -> None:

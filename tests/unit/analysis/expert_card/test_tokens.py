@@ -29,7 +29,7 @@ def sample(documents: list[tuple[list[int], list[int]]]) -> RoutingSample:
 def test_a_planted_characteristic_token_is_found_and_confirmed() -> None:
     """The expert of layer 1 that runs four times as often for numbers is found by them, not by frequent words."""
     world = World(digit_expert=(1, 2), documents=200, mean_length=40)
-    found = expert_tokens(one_expert(sample_of(world, 3), 1, 2), Vocabulary.of(PIECES))
+    found = expert_tokens(sample_of(world, 3), 1, 2, Vocabulary.of(PIECES))
     confirmed = found.characteristic[found.characteristic["confirmed"].astype(bool)]
     assert ("class", "number") in set(zip(confirmed["kind"], confirmed["value"], strict=True))
     tokens = confirmed[confirmed["kind"] == "token"]
@@ -41,14 +41,14 @@ def test_a_planted_characteristic_token_is_found_and_confirmed() -> None:
 def test_an_expert_without_specialty_has_nothing_confirmed() -> None:
     """Another expert of the same world."""
     world = World(digit_expert=(1, 2), documents=200, mean_length=40)
-    found = expert_tokens(one_expert(sample_of(world, 3), 0, 4), Vocabulary.of(PIECES))
+    found = expert_tokens(sample_of(world, 3), 0, 4, Vocabulary.of(PIECES))
     assert not found.characteristic["confirmed"].astype(bool).any()
 
 
 def test_a_token_seen_three_times_is_never_characteristic() -> None:
     """It ran each of the three times and for one other token in ten: rarity is no reason."""
     documents = [([5] * 20 + ([9] if i < 3 else []), [1, 1] + [0] * 18 + ([1] if i < 3 else [])) for i in range(40)]
-    found = expert_tokens(one_expert(sample(documents), 0, 0), None)
+    found = expert_tokens(sample(documents), 0, 0, None)
     assert "9" not in set(found.characteristic["value"])
     frequent = found.frequent.set_index("token_id")
     assert (frequent.loc[9, "runs"], frequent.loc[9, "n"]) == (3, 3)
@@ -57,8 +57,7 @@ def test_a_token_seen_three_times_is_never_characteristic() -> None:
 
 def test_erased_tokens_are_not_counted_as_a_token() -> None:
     """Unknown ids (-1) are neither frequent nor characteristic."""
-    own = one_expert(sample([([-1] * 10, [1] * 10)] * 20), 0, 0)
-    found = expert_tokens(own, None)
+    found = expert_tokens(sample([([-1] * 10, [1] * 10)] * 20), 0, 0, None)
     assert found.frequent.empty
     assert not (found.characteristic["kind"] == "token").any()
 
