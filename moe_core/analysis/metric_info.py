@@ -402,11 +402,11 @@ _ENTRIES = (
     MetricInfo(
         key="layer_agreement",
         name=N_("Agreement of layers"),
-        meaning=N_("How much the strongest expert of one layer tells about that of the next."),
+        meaning=N_("How much the rarest expert that ran in one layer tells about that of the next."),
         formula=r"\frac{I(X_l; X_{l+1}) - I_0}{H(X_{l+1}) - I_0}",
         unit=N_("0 to 1"),
         ideal=N_("No best value: 0 = nothing beyond chance, 1 = fully told."),
-        caveat=N_("The strongest expert only; 0 too where a layer always prefers the same expert."),
+        caveat=N_("One expert per token and layer counts: of those that ran, the one that runs for the fewest tokens."),
         source=N_("Mutual information; chance by shuffled tokens, interval by a jackknife over groups of documents."),
     ),
     MetricInfo(

@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 
 from moe_core.charts.theme import OKABE_ITO, Translate, empty, figure, palette, plain
 
+# Points are drawn as SVG: a map has at most a thousand, and WebGL charts need a looser content security policy.
 SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "x", "star", "hexagon")
 FAINT = 0.25
 
@@ -25,7 +26,7 @@ def cluster_map(
         k = int(str(number))
         colour = OKABE_ITO[k % 7] if not (dark and k % 8 == 7) else colours.ink
         fig.add_trace(
-            go.Scattergl(
+            go.Scatter(
                 x=part["x"], y=part["y"], mode="markers", name=plain(names.get(k, str(k))),
                 marker={
                     "color": colour, "symbol": SYMBOLS[k % len(SYMBOLS)], "size": 9 if len(rows) < 300 else 7,

@@ -1,7 +1,5 @@
 """Clusters on the page about experts: the map, how stable they are, and a card for each with typical texts."""
 
-from typing import Literal
-
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -33,15 +31,12 @@ def cluster_section(ctx: PageContext, found: Specialization, clusters: Clusters,
         t("Experts by what they run for; tokens by which experts ran for them. Click a point to choose its cluster"),
         key="specialization_map_card",
     ):  # fmt: skip
-        left, right = st.columns(2)
-        kind: Literal["expert", "token"] = "expert"
-        with left:
+        with st.container(horizontal=True):
             options = {EXPERT: t("Experts"), TOKEN: t("Tokens")}
             default = chosen.kind if chosen.kind in options else EXPERT
-            kind = "token" if filters.choice(
+            kind = filters.choice(
                 t("Points"), list(options), options, key="specialization_points", parameter="points", default=default
-            ) == TOKEN else "expert"  # fmt: skip
-        with right:
+            )
             options = {"pca": t("Main directions (PCA)"), "tsne": t("Neighbours (t-SNE)")}
             method = filters.choice(
                 t("Map"), list(options), options, key="specialization_method", parameter="map", default="pca"

@@ -85,7 +85,7 @@ def called_table(ctx: PageContext, found: Specialization, called: pd.DataFrame) 
             t("Lift, all documents"): called["lift"].astype(float).round(2),
             t("All experts of the layer"): called["layer_lift"].astype(float).round(2),
             t("Chance, up to"): called["chance_high"].astype(float).round(2),
-            t("Share of its runs beyond that, %"): (100 * called["excess"].astype(float)).round(1),
+            t("Share of its runs, %"): (100 * called["excess"].astype(float)).round(1),
         }
     )
 

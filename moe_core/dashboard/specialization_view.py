@@ -113,9 +113,9 @@ def layers(ctx: PageContext, found: Specialization, chosen: Chosen) -> None:
         charts.layer_agreement_alt,
         frame,
         title=t("Does one layer's expert tell the next one's?"),
-        caption=t("Mutual information of the strongest experts beyond chance; n = {n:,} tokens, 95% intervals").format(
-            n=n
-        ),
+        caption=t(
+            "Mutual information of the rarest experts run, beyond chance; n = {n:,} tokens, 95% intervals"
+        ).format(n=n),
         note=t("Diamonds: the part that a document as a whole explains; the rest is decided token by token."),
         key="specialization_layers",
     )

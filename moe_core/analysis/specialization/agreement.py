@@ -1,9 +1,10 @@
 """Whether the expert chosen in one layer tells which one the next layer chooses, beyond chance.
 
-agreement = (I - I_0) / (H - I_0): mutual information between the strongest experts of both layers, over the entropy of
-the later one. I_0 is the mean mutual information after the later layer's choices were shuffled, which is above 0 for
-few tokens. Two nulls: shuffled among all tokens, and shuffled within documents, which keeps what a text as a whole says
-about its experts. 1: the later choice follows from the earlier one; 0: nothing beyond chance.
+The choice of a layer for a token is the most specific of the experts that ran for it (`most_specific_T`).
+agreement = (I - I_0) / (H - I_0): mutual information between the choices of both layers, over the entropy of the later
+one. I_0 is the mean mutual information after the later layer's choices were shuffled, which is above 0 for few tokens.
+Two nulls: shuffled among all tokens, and shuffled within documents, which keeps what a text as a whole says about its
+experts. 1: the later choice follows from the earlier one; 0: nothing beyond chance.
 """
 
 import numpy as np
@@ -24,8 +25,9 @@ def layer_agreement(sample: RoutingSample, *, seed: int) -> pd.DataFrame:
     after shuffling. Rows with fewer than 100 tokens or GROUPS documents are left out."""
     rng = np.random.default_rng(seed)
     rows = []
+    chosen = [sample.most_specific_T(layer) for layer in range(sample.n_layers)]
     for layer in range(sample.n_layers - 1):
-        here, following = sample.first_TL[:, layer], sample.first_TL[:, layer + 1]
+        here, following = chosen[layer], chosen[layer + 1]
         known = (here >= 0) & (following >= 0)
         document = sample.document_T[known]
         documents = len(np.unique(document))

@@ -61,6 +61,17 @@ class RoutingSample:
     def routed_TL(self) -> Bools:
         return self.first_TL >= 0
 
+    def most_specific_T(self, layer: int) -> Integers:
+        """Of the experts that ran for a token in this layer the one that runs for the fewest tokens; -1 where none ran.
+        An adaptive router often has one expert that runs for every token: that one says nothing about a token."""
+        here = self.layer_S == layer
+        token, expert = self.token_S[here], self.expert_S[here]
+        often = np.bincount(expert, minlength=self.n_experts)
+        order = np.argsort(-often[expert], kind="stable")
+        specific_T = np.full(self.n_tokens, -1, np.int64)
+        specific_T[token[order]] = expert[order]  # the last one that is written stays: the rarest
+        return specific_T
+
     def runs_of_layer(self, layer: int) -> csr_matrix:
         """T x E: 1 where the expert ran for the token in this layer."""
         here = self.layer_S == layer
