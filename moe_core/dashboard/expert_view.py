@@ -29,7 +29,7 @@ def choose_expert(ctx: PageContext) -> tuple[str, int, int]:
             raise InputError(f"Run {named} holds no decisions: the dense original routes nothing, name another run.")
     left, middle, right = st.columns([3, 1, 1])
     with left:
-        run_id = filters.choice(t("Run"), list(labels), labels, key=RUN_KEY, parameter="run")
+        run_id = filters.choice(t("Run"), list(labels), labels, key=RUN_KEY, parameter="run", always=True)
     n_layers, n_experts = expert_data.sizes(ctx, run_id)
     for key, parameter in ((LAYER_KEY, "layer"), (EXPERT_KEY, "expert")):
         if key not in st.session_state and (value := st.query_params.get(parameter)) is not None:
@@ -219,7 +219,7 @@ def loss(ctx: PageContext, card: ExpertCard) -> None:
 
 def _number(label: str, count: int, key: str, parameter: str) -> int:
     options = [str(i) for i in range(count)]
-    return int(filters.choice(label, options, {}, key=key, parameter=parameter))
+    return int(filters.choice(label, options, {}, key=key, parameter=parameter, always=True))
 
 
 def _sampled(ctx: PageContext, card: ExpertCard) -> str:
