@@ -15,12 +15,13 @@ with widgets.error_boundary(ctx, whole_page=True):
         first_start(ctx, t("What does one expert do?"))
         st.stop()
 
-    widgets.question(ctx, t("What does this expert do, and what breaks without it?"), demo=data.has_demo(ctx))
-    heading = st.empty()
+    heading = st.container()
     widgets.left_out(ctx, data.problems(ctx))
     run_id, layer, expert = expert_view.choose_expert(ctx)
     card = expert_data.card(ctx, run_id, layer, expert)
     with heading:
+        question = t("What does this expert do, and what breaks without it?")
+        widgets.question(ctx, question, demo=expert_data.is_demo(ctx, run_id))
         widgets.title(card.finding.text(t))
     widgets.metric_row(ctx, expert_tables.kpis(ctx, card), key="expert")
     expert_view.loss(ctx, card)

@@ -14,17 +14,18 @@ from moe_core.log.specialization_queries import document_experts, document_layer
 from moe_core.model.ablation_file import ABLATION, read_ablation
 
 
-def default_run(ctx: PageContext) -> str:
-    """The run that is described where none is named. There must be one with decisions."""
-    return str(specialization_data.routed_runs(ctx)["run_id"].iloc[0])
-
-
 def sizes(ctx: PageContext, run_id: str) -> tuple[int, int]:
     """(layers, experts of each) of a run. Raises RunNotFoundError."""
     runs = data.runs(ctx).set_index("run_id")
     if run_id not in runs.index:
         raise RunNotFoundError(f"The store {ctx.store} holds no run {run_id!r}.")
     return int(runs.loc[run_id, "n_layers"]), int(runs.loc[run_id, "n_experts"])
+
+
+def is_demo(ctx: PageContext, run_id: str) -> bool:
+    """Whether the run is one of the bundled demo."""
+    runs = data.runs(ctx)
+    return bool((runs.loc[runs["run_id"] == run_id, "source"] == data.DEMO_SOURCE).any())
 
 
 def card(ctx: PageContext, run_id: str, layer: int, expert: int) -> ExpertCard:

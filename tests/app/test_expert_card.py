@@ -94,3 +94,18 @@ def test_a_redacted_text_says_so_and_a_hostile_one_is_text(open_page: Open, samp
     assert any(t.value == "(erased)" for t in at.text)
     assert not any(HOSTILE in m.value for m in at.markdown)
     assert "the parcel never arrived" not in texts_of(at)
+
+
+def test_a_page_that_was_open_is_told_that_a_text_is_erased(open_page: Open, sample_store: Path) -> None:
+    """Nothing stays in a cache: the text that stood first is gone, its numbers are not."""
+    run_id = adaptive_run(sample_store)
+    at = open_page(sample_store, "expert_card", run=run_id, layer="1", expert="2")
+    with Index.open_private(sample_store) as index:
+        rows = index.frame(f"SELECT request_id, text FROM requests WHERE run_id = '{run_id}'")
+    ids = dict(zip(rows["text"], rows["request_id"], strict=True))
+    first = next(t.value for t in at.text if t.value in ids)
+    redact(sample_store, str(ids[first]))
+    again = open_page(sample_store, "expert_card", run=run_id, layer="1", expert="2")
+    assert first not in {t.value for t in again.text}
+    assert "(erased)" in {t.value for t in again.text}
+    assert [m.value for m in again.metric] == [m.value for m in at.metric]
