@@ -68,6 +68,6 @@ with widgets.error_boundary(ctx, whole_page=True):
         key="load_expert_numbers",
     ):
         experts = numbers.expert_table(ctx, balance.experts)
-        expert_link.card_rows(ctx, experts, balance.experts, run_id, key="load_expert_table")
+        expert_link.card_rows(ctx, experts, balance.experts, run_id, key="load_expert_table", wide=[t("State")])
         widgets.csv_download(ctx, experts, file_name="experts.csv", key="load_download")
     widgets.formulas(ctx, numbers.LOAD_METRICS, key="load_formulas")

@@ -1,6 +1,6 @@
 """From anywhere to the card of an expert, and from the card to a request."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 import streamlit as st
@@ -43,11 +43,12 @@ def follow_click(chart_key: str, run_id: str) -> None:
 
 
 def card_rows(
-    ctx: PageContext, shown: pd.DataFrame, experts: pd.DataFrame, run_id: str, *, key: str, height: int = 320
-) -> None:
+    ctx: PageContext, shown: pd.DataFrame, experts: pd.DataFrame, run_id: str, *, key: str, height: int = 320,
+    wide: Sequence[str] = (),
+) -> None:  # fmt: skip
     """A table of which a row opens the card of its expert. shown: what is read; experts (layer, expert_id): the same
     rows."""
-    chosen = widgets.choose_row(shown, key=key, height=height)
+    chosen = widgets.choose_row(shown, key=key, height=height, wide=wide)
     st.caption(ctx.t("Choose a row to open that expert's card."))
     if chosen is not None:
         row = experts.iloc[chosen]

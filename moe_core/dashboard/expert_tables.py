@@ -118,7 +118,6 @@ def partner_table(ctx: PageContext, card: ExpertCard) -> pd.DataFrame:
             t("from (95%)"): rows["low"].astype(float).round(2),
             t("to (95%)"): rows["high"].astype(float).round(2),
             t("Common tokens (n)"): rows["n"].astype("int64"),
-            t("Documents"): rows["documents"].astype("int64"),
         }
     )
 

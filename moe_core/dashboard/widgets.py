@@ -148,13 +148,13 @@ def table(
     )
 
 
-def choose_row(frame: pd.DataFrame, *, key: str, height: int) -> int | None:
+def choose_row(frame: pd.DataFrame, *, key: str, height: int, wide: Sequence[str] = ()) -> int | None:
     """A table of which one row can be chosen -> its place, or None."""
     state = st.dataframe(
         frame,
         key=key,
         hide_index=True,
-        column_config=number_formats(frame),
+        column_config=number_formats(frame) | {name: st.column_config.TextColumn(width=260) for name in wide},
         height=height,
         placeholder="—",
         on_select="rerun",

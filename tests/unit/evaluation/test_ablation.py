@@ -14,6 +14,7 @@ from moe_core.evaluation.labelled import LabelledTexts
 from moe_core.model.ablation_file import ABLATION, read_ablation
 from moe_core.model.checkpoint import folder_sha256
 from moe_core.model.encoder import pack, pool
+from moe_core.model.folder import REFERENCE_FOLDER
 from moe_core.model.lost_experts import available_LE
 from moe_core.model.reference import RoutedModel
 from moe_core.model.router import Routing
@@ -111,6 +112,20 @@ def test_the_measurement_is_no_part_of_the_models_hash(tmp_path: Path) -> None:
     before = folder_sha256(tmp_path)
     (tmp_path / ABLATION).write_text('{"format": 1}')
     assert folder_sha256(tmp_path) == before
+
+
+def test_the_shipped_measurement_is_of_the_shipped_model() -> None:
+    """Every expert of the reference model, several tasks, and counts that fit their n."""
+    document = read_ablation(REFERENCE_FOLDER, folder_sha256(REFERENCE_FOLDER))
+    assert document is not None
+    assert (document["n_layers"], document["n_experts"]) == (6, 16)
+    assert len(document["tasks"]) >= 4
+    for task in document["tasks"]:
+        assert np.shape(task["load_LE"]) == (6, 16)
+        assert 0 < task["right"] <= task["n"]
+        for way in ablation.WAYS:
+            assert (np.array(task[way]["same_lost"]) <= task["same"]).all()
+            assert (np.array(task[way]["same_gained"]) <= task["n"] - task["same"]).all()
 
 
 def test_a_file_of_other_weights_is_not_read(tmp_path: Path) -> None:
