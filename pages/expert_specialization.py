@@ -27,7 +27,7 @@ with widgets.error_boundary(ctx, whole_page=True):
     described = specialization_data.described(ctx, run_id)
     found = described.found
     with heading:
-        widgets.title(found.finding.text(t))
+        widgets.title(widgets.literal(found.finding.text(t)))
     clusters = specialization_data.clusters(ctx, run_id)
     with right:
         chosen = choose_cluster(ctx, found, clusters)

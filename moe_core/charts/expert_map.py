@@ -10,6 +10,7 @@ from moe_core.charts.theme import OKABE_ITO, Translate, empty, figure, palette, 
 # Points are drawn as SVG: a map has at most a thousand, and WebGL charts need a looser content security policy.
 SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "x", "star", "hexagon")
 FAINT = 0.25
+COLOURS = (OKABE_ITO[:7], ("#56B4E9", "#E69F00", "#3CC59B", "#F28A45", "#E39CC2", "#8FA8FF", "#F0E442"))  # light, dark
 
 
 def cluster_map(
@@ -24,7 +25,7 @@ def cluster_map(
     rows = frame.assign(row=range(len(frame)))
     for number, part in rows.groupby("cluster"):
         k = int(str(number))
-        colour = OKABE_ITO[k % 7] if not (dark and k % 8 == 7) else colours.ink
+        colour = COLOURS[dark][k % 7]
         fig.add_trace(
             go.Scatter(
                 x=part["x"], y=part["y"], mode="markers", name=plain(names.get(k, str(k))),
@@ -112,7 +113,7 @@ def saturation(frame: pd.DataFrame, *, t: Translate = str, dark: bool = False) -
     for number, part in sorted(frame.groupby("layer"), key=lambda pair: float(pair[1]["agreement"].iloc[-1])):
         layer = int(str(number))
         rows = part.sort_values("step")
-        colour = OKABE_ITO[layer % 7]
+        colour = COLOURS[dark][layer % 7]
         fig.add_trace(
             go.Scatter(
                 x=rows["step"], y=rows["agreement"], mode="lines+markers", name=f"L{layer}",

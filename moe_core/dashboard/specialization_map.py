@@ -35,7 +35,12 @@ def cluster_section(ctx: PageContext, found: Specialization, clusters: Clusters,
             options = {EXPERT: t("Experts"), TOKEN: t("Tokens")}
             default = chosen.kind if chosen.kind in options else EXPERT
             kind = filters.choice(
-                t("Points"), list(options), options, key="specialization_points", parameter="points", default=default
+                t("Points of the map"),
+                list(options),
+                options,
+                key="specialization_points",
+                parameter="points",
+                default=default,
             )
             options = {"pca": t("Main directions (PCA)"), "tsne": t("Neighbours (t-SNE)")}
             method = filters.choice(
@@ -77,7 +82,7 @@ def _map(
     clustering = _clustering(clusters, kind)
     stable = clustering is not None and clustering.stable
     names = {
-        int(option.partition("-")[2]): name.partition(":")[0]
+        int(option.partition("-")[2]): name
         for option, name in cluster_names(ctx, found, clusters).items()
         if option.startswith(kind)
     }
@@ -132,7 +137,7 @@ def _cards(ctx: PageContext, found: Specialization, clusters: Clusters, kind: st
         columns = st.container(key=f"thirds_specialization_{begin}").columns(3)
         for column, number in zip(columns, range(begin, min(begin + 3, clustering.n_clusters)), strict=False):
             with column, st.container(key=f"card_specialization_cluster_{number}", height="stretch"):
-                st.subheader(names[f"{kind}-{number}"].partition(":")[0], anchor=False)
+                st.subheader(widgets.literal(names[f"{kind}-{number}"]), anchor=False)
                 _card(ctx, found, clusters, kind, number)
 
 

@@ -8,7 +8,7 @@ from moe_core.analysis.specialization.names import feature_name
 from moe_core.analysis.specialization.report import Specialization
 from moe_core.dashboard.context import PageContext
 from moe_core.dashboard.specialization_filter import Chosen
-from moe_core.dashboard.widgets import Number, percent
+from moe_core.dashboard.widgets import Number, literal, percent
 
 METRICS = ("specialization_lift", "replicated_findings", "vocabulary_sample", "layer_agreement", "pair_lift",
            "cluster_stability")  # fmt: skip
@@ -26,7 +26,7 @@ def kpis(ctx: PageContext, found: Specialization) -> list[Number]:
         strongest = f"{row['held_lift']:.1f}×"
         basis = t("{layer}:{expert} for {what}; 95% interval {low:.1f} to {high:.1f}, n = {n:,}").format(
             layer=int(row["layer"]), expert=int(row["expert_id"]),
-            what=feature_name(row["kind"], row["value"], words_of(found)).text(t), low=row["held_low"],
+            what=literal(feature_name(row["kind"], row["value"], words_of(found)).text(t)), low=row["held_low"],
             high=row["held_high"], n=int(row["held_n"]),
         )  # fmt: skip
     return [

@@ -167,6 +167,10 @@ def how_to_read(ctx: PageContext) -> None:
                     t("Documents are divided into halves by a hash of the request's ID. Equal texts can lie in both "
                       "halves: repeated traffic makes findings look more certain than they are."),
                     t("A domain can stand out because of its words: compare it with the kinds of word beside it."),
+                    t(
+                        "Where every token runs the same number of experts, one that runs more often pushes others "
+                        "down: running less often for something may be no more than that."
+                    ),
                     t("Where all experts of a layer run more often for some tokens, none of them is called for it."),
                 )
             )

@@ -5,6 +5,7 @@ through `st.text`, `st.code`, `st.metric`'s value or a data frame, never through
 """
 
 import logging
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -118,6 +119,12 @@ def chart_card(
 def chart_columns(widths: Sequence[float], *, key: str) -> Sequence[DeltaGenerator]:
     """Columns for chart cards; on a narrow window they stand one below the other."""
     return st.container(key=f"charts_{key}").columns(widths)
+
+
+def literal(text: str) -> str:
+    """A sentence with foreign names in it as markdown that shows it letter by letter: no link, image or formula."""
+    safe = re.sub(r"[\\`*_\[\]<>$~#|!]", r"\\\g<0>", text)
+    return safe.replace("://", "\\:\\/\\/").replace("www.", "www\\.")
 
 
 def title(text: str) -> None:

@@ -14,9 +14,11 @@ from tests.unit.log.build import make_request, make_run, plain_batch
 
 PAGES = (
     "overview", "live", "load_balance", "threshold_tuning", "counterfactual_lab", "fairness_audit", "audit_log", "sql",
-    "expert_card",
+    "expert_specialization", "expert_card",
 )  # fmt: skip
-LOG_PAGES = ("overview", "load_balance", "fairness_audit", "audit_log", "sql", "expert_card")
+LOG_PAGES = (
+    "overview", "load_balance", "fairness_audit", "audit_log", "sql", "expert_specialization", "expert_card",
+)  # fmt: skip
 LANGUAGES = ("en", "ja")
 
 

@@ -3,9 +3,13 @@
 lift = (c_f / n_f) / (C / N): the share of the tokens with a feature for which an expert runs, over its share of all
 tokens. Documents are the clusters. The interval linearises log lift (delta method, Taylor series variance of a ratio;
 Woodruff, JASA 66 (1971)); a t quantile takes account of how many documents of equal size the sums are worth (Kish).
-The test holds the null in its variance: T = c_f - p n_f with p = C / N, scored document by document. For features of
-whole documents its variance is at least that over all permutations of their labels, which has a closed form:
-m_f (m - m_f) / (m (m - 1)) times the sum of (C_d - p N_d)^2.
+
+The test asks for T = c_f - p n_f with p = C / N. Chance level: the variance of T where the feature has nothing to do
+with the routing, from the documents' own deviations from p; for features of whole documents at least that over all
+permutations of their labels, which has a closed form: m_f (m - m_f) / (m (m - 1)) times the sum of (C_d - p N_d)^2. An
+expert that runs more often is tested with its variance as found (deviations from its own share), which grows with what
+is found and so does not make rare things look certain. One that runs less often is tested with the larger of both: few
+runs would give themselves a small variance.
 """
 
 from dataclasses import dataclass
@@ -60,6 +64,10 @@ def lifts(s: RatioSums, settings: SpecializationSettings) -> Lifts:
             rest = total_documents - documents
             permuted = documents * rest / (total_documents * np.maximum(total_documents - 1, 1)) * off_all
             variance = np.maximum(variance, permuted)
+        own = s.c / n
+        off_own = s.cc - 2 * own * s.cn + own**2 * nn
+        off_own_both = s.c_total - share * s.c_tokens - own * s.n_total + own * share * n_tokens
+        as_found = more * np.maximum(off_own - 2 * weight * off_own_both + weight**2 * off_all, 0)
 
         a, b, d, e = 1 / s.c, 1 / n, 1 / total_c, 1 / total_n
         log_variance = more * np.maximum(
@@ -74,11 +82,11 @@ def lifts(s: RatioSums, settings: SpecializationSettings) -> Lifts:
         tested = (
             (documents >= settings.least_documents) & (n >= settings.least_tokens)
             & (np.maximum(share * n, s.c) >= settings.least_runs) & (effective >= settings.least_effective)
-            & (n < total_n) & (total_c < total_n) & (variance > 0)
+            & (n < total_n) & (total_c < total_n) & (variance > 0) & (as_found > 0)
         )  # fmt: skip
         freedom = np.maximum(np.nan_to_num(effective, nan=0.0) - 1, LEAST_FREEDOM)
         quantile = t_quantile(freedom)
-        t = (s.c - share * n) / np.sqrt(variance)
+        t = (s.c - share * n) / np.sqrt(np.where(above, as_found, np.maximum(as_found, variance)))
         p = np.full(s.shape, np.nan)
         p[tested] = 2 * special.stdtr(np.broadcast_to(freedom, s.shape)[tested], -np.abs(t[tested]))
         spread = quantile * np.sqrt(log_variance)

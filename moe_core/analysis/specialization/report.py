@@ -79,23 +79,33 @@ class Specialization:
                 N_("No specialization found (n = {n:,} documents, {tested:,} tests)"),
                 {"n": self.documents, "tested": self.n_tested},
             )
+        specialists = self.specialists
         (layer, expert), name = self.strongest
-        if len(self.names) == 1:
-            msgid = N_("1 of {total} experts specialises: {layer}:{expert} {name}")
-        else:
-            msgid = N_("{n} of {total} experts specialise, most clearly {layer}:{expert}: {name}")
-        return Message(
-            msgid, {"n": len(self.names), "total": total, "layer": layer, "expert": expert, "name": name}
-        )  # fmt: skip
+        params: dict[str, float | int | str | Message] = {"total": total, "layer": layer, "expert": expert, "name": name}
+        if not specialists:
+            msgid = N_(
+                "No expert runs more often for anything; {n} of {total} run less often, as {layer}:{expert}: {name}"
+            )
+            return Message(msgid, {**params, "n": len(self.names)})
+        if len(specialists) == 1:
+            return Message(N_("1 of {total} experts specialises: {layer}:{expert} {name}"), params)
+        msgid = N_("{n} of {total} experts specialise, most clearly {layer}:{expert}: {name}")
+        return Message(msgid, {**params, "n": len(specialists)})
+
+    @property
+    def specialists(self) -> set[tuple[int, int]]:
+        """(layer, expert_id) of the experts that run more often for something. One that runs less often may only make
+        room: where k experts run for every token, one that runs more often pushes others down."""
+        rows = self.called
+        rows = rows[rows["held_lift"] > 1]
+        return {(int(layer), int(expert)) for layer, expert in zip(rows["layer"], rows["expert_id"], strict=True)}
 
     @property
     def strongest(self) -> tuple[tuple[int, int], Message]:
         """The named expert whose finding explains most of its runs; there must be one."""
-        for row in self.called.itertuples():
-            key = int(row.layer), int(row.expert_id)
-            if key in self.names and row.held_lift > 1:
-                return key, self.names[key]
-        return next(iter(self.names.items()))
+        first = self.called.iloc[0]
+        key = int(first["layer"]), int(first["expert_id"])
+        return key, self.names[key]
 
 
 def specialization(

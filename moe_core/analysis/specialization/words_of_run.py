@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from moe_core.analysis.specialization.sample import RoutingSample
 from moe_core.analysis.specialization.word_classes import Vocabulary, words_of_texts
 
-TRIED = 60
+TRIED = 2000  # words may have to be learned from them
 
 
 def requests_to_try(sample: RoutingSample, most: int = TRIED) -> list[str]:

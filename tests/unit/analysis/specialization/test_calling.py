@@ -77,7 +77,8 @@ def test_an_expert_that_fires_for_a_domain_is_named_so() -> None:
     """Also where only token numbers are known, not words."""
     found = find(World(domain_expert=(0, 2), documents=400), 2, words=False)
     assert found.names[0, 2].text().startswith("runs for texts of “rare”: ")
-    assert found.finding.text().startswith(f"{len(found.names)} of 12 experts specialise")
+    assert found.specialists == {(0, 2)}
+    assert found.finding.text().startswith("1 of 12 experts specialises: 0:2 runs for texts of “rare”: ")
     assert found.vocabulary_reason is not None
     assert not {"class", "piece"} & {kind for kind, _ in found.vocabulary.features}  # type: ignore[union-attr]
 
