@@ -75,6 +75,61 @@ _ENTRIES = (
         source=N_("Measured around the model's forward pass."),
     ),
     MetricInfo(
+        key="expert_token_share",
+        name=N_("Tokens it runs for"),
+        meaning=N_("Share of the run's tokens for which this expert ran in its layer."),
+        formula=r"p = \frac{\sum_d c_d}{\sum_d n_d}",
+        unit=N_("% of tokens, with a 95% interval by document"),
+        ideal=N_("No single best value; far below the others it is cold, 0 is dead in this run."),
+        caveat=N_("Tokens of a document resemble each other, so the interval counts documents d, not tokens."),
+        source=N_("Ratio of sums over documents, Taylor series variance (Woodruff, 1971), Student's t."),
+    ),
+    MetricInfo(
+        key="expert_place",
+        name=N_("Place in its layer"),
+        meaning=N_("1 = the expert of the layer that runs for most tokens."),
+        formula=r"1 + \#\{e' : n_{l,e'} > n_{l,e}\}",
+        unit=N_("place among the experts of the layer"),
+        ideal=N_("Places near each other in load say little: see the share of an equal load beside it."),
+        caveat=N_("Never compared over layers: expert 3 of one has nothing to do with expert 3 of another."),
+        source=N_("Counted in the log."),
+    ),
+    MetricInfo(
+        key="expert_gate",
+        name=N_("Share of gate mass"),
+        meaning=N_("Its part of all gate weight that the layer gave out, beside its mean gate weight where it ran."),
+        formula=r"\frac{\sum_t g_{t,l,e}}{\sum_{e'} \sum_t g_{t,l,e'}}",
+        unit=N_("% of the layer's gate mass"),
+        ideal=N_("Close to its share of the runs: then it counts as much as it works."),
+        caveat=N_("A large gate does not say that the answer needs it: see what breaks without it."),
+        source=N_("Sums of gate weights in the log."),
+    ),
+    MetricInfo(
+        key="expert_stand_in",
+        name=N_("Times it stood in"),
+        meaning=N_(
+            "Runs below its threshold because nobody passed (floor), or because another expert was lost (failover)."
+        ),
+        formula=r"n^{\mathrm{floor}} + n^{\mathrm{failover}}",
+        unit=N_("runs"),
+        ideal=N_("0 while all experts are there and the threshold is not extreme."),
+        caveat=N_("Imported logs of other models have no floor, so theirs is always 0."),
+        source=N_("Flags of the decisions in the log."),
+    ),
+    MetricInfo(
+        key="expert_loss",
+        name=N_("What breaks without it"),
+        meaning=N_(
+            "Change on the same texts when the expert is taken out: agreement with the dense original, accuracy, and "
+            "the probability of the dense original's answer."
+        ),
+        formula=r"\frac{100}{n}\sum_i \left(p_i^{\setminus e}(\hat y_i) - p_i(\hat y_i)\right)",
+        unit=N_("points, paired by text, with a 95% interval"),
+        ideal=N_("0: nobody's answer depends on one expert."),
+        caveat=N_("Causal for this model, these texts and this budget only; two experts can replace each other."),
+        source=N_("`routelens ablate`; compared with up to 8 experts of the layer with the nearest loads."),
+    ),
+    MetricInfo(
         key="num_active",
         name=N_("Experts used"),
         meaning=N_("Number of experts that ran for one token in one layer."),

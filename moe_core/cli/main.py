@@ -15,6 +15,7 @@ from moe_core.cli import (
     counterfactual_verb,
     data_verbs,
     evaluation_verb,
+    expert_verb,
     import_verb,
     inference_verbs,
     lifecycle_verbs,
@@ -50,6 +51,8 @@ app.command("index")(log_verbs.index)
 app.command("verify")(verify_verb.verify)
 app.command("query")(query_verb.query)
 app.command("audit")(audit_verb.audit)
+app.command("expert")(expert_verb.expert)
+app.command("ablate")(expert_verb.ablate)
 app.command("specialization")(specialization_verb.specialization)
 app.command("redact")(lifecycle_verbs.redact)
 app.command("retain")(lifecycle_verbs.retain)

@@ -33,6 +33,7 @@ page = st.navigation(
             icon=":material/category:",
             url_path="specialization",
         ),
+        st.Page(PAGES / "expert_card.py", title=t("Expert card"), icon=":material/badge:", url_path="expert_card"),
         st.Page(
             PAGES / "threshold_tuning.py",
             title=t("Threshold tuning"),

@@ -5,7 +5,7 @@ import streamlit as st
 
 from moe_core.analysis.trace import experts_per_token, token_decisions, trace_arrays
 from moe_core.charts import decision
-from moe_core.dashboard import widgets
+from moe_core.dashboard import expert_link, widgets
 from moe_core.dashboard.context import PageContext
 from moe_core.dashboard.flags import flag_words
 from moe_core.dashboard.routing_canvas import canvas_data, routing_canvas
@@ -13,10 +13,10 @@ from moe_core.dashboard.routing_canvas import canvas_data, routing_canvas
 
 @st.fragment
 def routing_view(
-    ctx: PageContext, trace: pd.DataFrame, *, n_layers: int, n_experts: int, key: str, request: str
+    ctx: PageContext, trace: pd.DataFrame, *, n_layers: int, n_experts: int, key: str, request: str, run_id: str = ""
 ) -> None:
     """Map, token and tables of one trace; reruns on its own when a token is chosen. Another `request` starts
-    with its first ordinary token."""
+    with its first ordinary token. `run_id`: whose experts they are; empty where nothing was recorded."""
     t = ctx.t
     arrays = trace_arrays(trace, n_layers=n_layers, n_experts=n_experts)
     state = f"{key}_token"
@@ -32,11 +32,13 @@ def routing_view(
     if clicked is not None and clicked != chosen:
         st.session_state[state] = (request, clicked)
         st.rerun(scope="fragment")
-    _token_card(ctx, trace, chosen, arrays.tokens[chosen], n_experts=n_experts, key=key)
+    _token_card(ctx, trace, chosen, arrays.tokens[chosen], n_experts=n_experts, key=key, run_id=run_id)
     _tables(ctx, trace, key=key)
 
 
-def _token_card(ctx: PageContext, trace: pd.DataFrame, position: int, token: str, *, n_experts: int, key: str) -> None:
+def _token_card(
+    ctx: PageContext, trace: pd.DataFrame, position: int, token: str, *, n_experts: int, key: str, run_id: str
+) -> None:
     t = ctx.t
     rows = token_decisions(trace, position)
     left, right = widgets.chart_columns([1, 1], key=key)
@@ -65,9 +67,11 @@ def _token_card(ctx: PageContext, trace: pd.DataFrame, position: int, token: str
             key=f"{key}_token_table",
         ),
     ):
-        widgets.table(
-            decision_table(ctx, rows).drop(columns=["position", "token"]), key=f"{key}_token_rows", height=438
-        )
+        shown = decision_table(ctx, rows).drop(columns=["position", "token"])
+        if run_id:
+            expert_link.card_rows(ctx, shown, rows, run_id, key=f"{key}_token_rows_{position}", height=438)
+        else:
+            widgets.table(shown, key=f"{key}_token_rows", height=438)
 
 
 def _token_name(ctx: PageContext, position: int, token: str, *, key: str) -> None:

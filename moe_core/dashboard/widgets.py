@@ -106,10 +106,12 @@ def chart_card(
     caption: str,
     key: str,
     note: str | None = None,
+    on_click: Callable[[], None] | None = None,
 ) -> None:
-    """A card with one chart, drawn in the visitor's language and theme, and a note on how to read it."""
+    """A card with one chart, drawn in the visitor's language and theme, and a note on how to read it; `on_click` as in
+    `chart`."""
     with card(title, caption, key=key):
-        chart(draw(frame, t=ctx.t, dark=ctx.dark), key=f"{key}_chart", alt=alt(frame, t=ctx.t))
+        chart(draw(frame, t=ctx.t, dark=ctx.dark), key=f"{key}_chart", alt=alt(frame, t=ctx.t), on_click=on_click)
         if note:
             st.caption(f"{ctx.t('How to read it')}: {note}")
 
@@ -153,13 +155,13 @@ def table(
     )
 
 
-def choose_row(frame: pd.DataFrame, *, key: str, height: int) -> int | None:
+def choose_row(frame: pd.DataFrame, *, key: str, height: int, wide: Sequence[str] = ()) -> int | None:
     """A table of which one row can be chosen -> its place, or None."""
     state = st.dataframe(
         frame,
         key=key,
         hide_index=True,
-        column_config=number_formats(frame),
+        column_config=number_formats(frame) | {name: st.column_config.TextColumn(width=260) for name in wide},
         height=height,
         placeholder="—",
         on_select="rerun",

@@ -15,6 +15,7 @@ VERBS = {
     "redact", "retain", "export", "doctor", "migrate",
     "counterfactual", "audit-expert",
     "import parquet", "audit", "specialization",
+    "expert", "ablate",
 }  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from moe_core.dashboard import (
     counterfactual_view,
     data,
     demo,
+    expert_tables,
     fairness_verdicts,
     numbers,
     specialization_tables,
@@ -47,6 +48,7 @@ def test_every_shown_metric_is_explained() -> None:
         *counterfactual_view.METRICS,
         *fairness_verdicts.METRICS,
         *specialization_tables.METRICS,
+        *expert_tables.METRICS,
     }
     assert shown == set(METRICS)
     for key in shown:
