@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from moe_core.analysis.audit.contrasts import ALL_OTHERS
-from moe_core.analysis.message import N_, Message
+from moe_core.analysis.message import N_, Message, Param
 from moe_core.dashboard.i18n import Translate
 
 METRICS: dict[str, str] = {
@@ -103,7 +103,9 @@ def sentence(text: str, t: Translate) -> str:
 
 def message(found: Message, t: Translate) -> str:
     """A sentence of the audit with the names in it put into words. Foreign text may be in it: show it as text."""
-    params: Mapping[str, float | int | str] = {key: _param(key, value, t) for key, value in found.params.items()}
+    params: Mapping[str, Param] = {
+        key: value if isinstance(value, Message) else _param(key, value, t) for key, value in found.params.items()
+    }
     return _without_flags(replace(found, params=params).text(t), t)
 
 
