@@ -384,7 +384,7 @@ _ENTRIES = (
         ideal=N_("No best value: an effect below it is no more than any edit does."),
         caveat=N_("Ordinary words are not meaningless; below 8 swaps no limit is shown."),
         source=N_("Swaps of the same text at other places, read in the same batch."),
-    ),  # fmt: skip
+    ),
 )
 
 METRICS: dict[str, MetricInfo] = {entry.key: entry for entry in _ENTRIES}
