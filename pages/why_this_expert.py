@@ -28,14 +28,12 @@ with widgets.error_boundary(ctx):
         widgets.title(why_view.finding(ctx, decision))
 
     widgets.metric_row(ctx, why_view.why_numbers(ctx, decision), key="why")
-    said = st.empty()
-    with said.container():
-        why_view.paragraph_card(ctx, decision, None)
+    said = why_view.paragraph_card(ctx)
+    why_view.say(ctx, said, decision, None)
     why_view.decision_charts(ctx, decision)
     with widgets.error_boundary(ctx):
         words = why_run.words(ctx, source, choice)
-        with said.container():
-            why_view.paragraph_card(ctx, decision, words)
+        why_view.say(ctx, said, decision, words)
         words_panel(ctx, source, choice, words)
     why_view.tables(ctx, decision)
     widgets.formulas(ctx, why_view.METRICS, key="why_formulas")

@@ -1,6 +1,7 @@
 """The parts of *Why this expert* about the decision itself: finding, numbers, paragraph, charts, flips, tables."""
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from moe_core.analysis.message import N_, Message
 from moe_core.charts import explanation as charts
@@ -74,15 +75,19 @@ def why_numbers(ctx: PageContext, decision: DecisionExplanation) -> list[Number]
     ]
 
 
-def paragraph_card(ctx: PageContext, decision: DecisionExplanation, words: WordReport | None) -> None:
+def paragraph_card(ctx: PageContext) -> DeltaGenerator:
+    """An empty place in a card, for `say`: the words are known later than the rest."""
+    caption = ctx.t("Made from the numbers on this page; one decision, n = 1")
+    with widgets.card(ctx.t("In words"), caption, key="why_paragraph"):
+        return st.empty()
+
+
+def say(ctx: PageContext, place: DeltaGenerator, decision: DecisionExplanation, words: WordReport | None) -> None:
     """The sentences, as plain text: tokens, words and labels in them are foreign."""
-    with widgets.card(
-        ctx.t("In words"), ctx.t("Made from the numbers on this page; one decision, n = 1"), key="why_paragraph"
-    ):
-        sentences = [message.text(ctx.t) for message in paragraph(decision, words)]
-        st.text(("" if ctx.lang == "ja" else " ").join(sentences))
-        if words is None:
-            st.caption(ctx.t("Reading the text again without each of its words …"))
+    sentences = [message.text(ctx.t) for message in paragraph(decision, words)]
+    if words is None:
+        sentences.append(ctx.t("Reading the text again without each of its words …"))
+    place.text(("" if ctx.lang == "ja" else " ").join(sentences))
 
 
 def decision_charts(ctx: PageContext, decision: DecisionExplanation) -> None:

@@ -3,7 +3,7 @@
 from moe_core.analysis.message import N_, Message
 from moe_core.explain.decision import Contribution
 
-CONSTANTS = ("norm", "bias", "threshold")  # nothing of the text is in them
+CONSTANTS = ("norm", "bias", "threshold", "cap")  # nothing of the text is in them
 
 _NAMES = {
     "word": N_("word embedding"),
@@ -15,6 +15,7 @@ _NAMES = {
     "norm": N_("shift of the norms"),
     "bias": N_("biases"),
     "threshold": N_("threshold"),
+    "cap": N_("cut of the score at 1"),
 }
 _OF_LAYER = {
     "norm": N_("shift of a norm in layer {layer}"),

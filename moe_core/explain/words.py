@@ -164,7 +164,8 @@ def reading(runs: WordRuns, variant: Variant, at: tuple[int, int, int]) -> Readi
         score = float(variant.scores_LTE[layer, place, expert])
         threshold = float(variant.thresholds_LTE[layer, place, expert])
         if runs.setting.mode == "topk":
-            threshold = rival_score(variant.scores_LTE[layer, place], variant.ran_LTE[layer, place], runs_)
+            lost = [lost_expert for at_layer, lost_expert in runs.setting.unavailable if at_layer == layer]
+            threshold = rival_score(variant.scores_LTE[layer, place], variant.ran_LTE[layer, place], runs_, lost)
     label = runs.intact.label
     probability = None if label is None else variant.probability[label]
     lead = None
@@ -177,9 +178,14 @@ def reading(runs: WordRuns, variant: Variant, at: tuple[int, int, int]) -> Readi
     )  # fmt: skip
 
 
-def rival_score(scores_E: NDArray[np.float32], ran_E: NDArray[np.bool_], runs: bool) -> float:
-    """Top-k: the best score that does not run, for an expert that runs; the worst that runs, for one that does not."""
-    others = scores_E[~ran_E] if runs else scores_E[ran_E]
+def rival_score(
+    scores_E: NDArray[np.float32], ran_E: NDArray[np.bool_], runs: bool, lost: Sequence[int] = ()
+) -> float:
+    """Top-k: the best score that does not run, for an expert that runs; the worst that runs, for one that does not.
+    `lost` experts could not run and are nobody's rival."""
+    waits_E = ~ran_E
+    waits_E[list(lost)] = False
+    others = scores_E[waits_E] if runs else scores_E[ran_E]
     if not others.size:
         return 0.0
     return float(others.max() if runs else others.min())
