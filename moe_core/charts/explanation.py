@@ -32,10 +32,14 @@ def expert_scores(frame: pd.DataFrame, *, t: Translate = str, dark: bool = False
     fig.add_trace(
         go.Scatter(
             x=frame["expert_id"], y=frame["threshold"], mode="markers", hoverinfo="skip",
-            marker={"symbol": "line-ew", "size": 24, "line": {"width": 3, "color": colours.dense}},
+            marker={"symbol": "line-ew", "size": 16, "line": {"width": 3, "color": colours.dense}},
         )
     )  # fmt: skip
-    fig.update_xaxes(title_text=t("Expert"), tickprefix="E", dtick=1 if len(frame) <= 16 else 4, showgrid=False)
+    places = int(frame["expert_id"].max()) + 1
+    fig.update_xaxes(
+        title_text=t("Expert"), dtick=1 if places <= 16 else max(4, places // 16), showgrid=False,
+        range=[-0.6, places - 0.4],
+    )  # fmt: skip
     fig.update_yaxes(title_text=t("Score (strongest expert = 1)"), rangemode="tozero")
     return fig
 
@@ -134,7 +138,7 @@ def word_bars(frame: pd.DataFrame, *, t: Translate = str, dark: bool = False) ->
     _names(fig, [_short(word) for word in rows["word"]])
     fig.update_layout(barmode="overlay")
     fig.add_vline(x=0, line={"color": colours.muted, "width": 1})
-    fig.update_xaxes(title_text=t("Change without the word"), tickformat="+.2~f", nticks=7)
+    fig.update_xaxes(title_text=t("Change without the word"), tickformat="+.3~f", nticks=5)
     return fig
 
 

@@ -26,16 +26,16 @@ def finding(ctx: PageContext, decision: DecisionExplanation) -> str:
     params: dict[str, float | int | str] = {"expert": decision.expert_id, "layer": decision.layer, "token": token,
               "position": decision.position, "score": chosen.score, "threshold": chosen.threshold}  # fmt: skip
     if decision.runs and token.isalnum():
-        msgid = N_("Expert {expert} runs for “{token}” in layer {layer}: score {score:.2f} against {threshold:.2f}")
+        msgid = N_("Expert {expert} runs for “{token}” in layer {layer}: score {score:.3f} against {threshold:.3f}")
     elif token.isalnum():
-        msgid = N_("Expert {expert} does not run for “{token}” in layer {layer}: score {score:.2f} against "
-                   "{threshold:.2f}")  # fmt: skip
+        msgid = N_("Expert {expert} does not run for “{token}” in layer {layer}: score {score:.3f} against "
+                   "{threshold:.3f}")  # fmt: skip
     elif decision.runs:
-        msgid = N_("Expert {expert} runs for the token at position {position} in layer {layer}: score {score:.2f} "
-                   "against {threshold:.2f}")  # fmt: skip
+        msgid = N_("Expert {expert} runs for the token at position {position} in layer {layer}: score {score:.3f} "
+                   "against {threshold:.3f}")  # fmt: skip
     else:
         msgid = N_("Expert {expert} does not run for the token at position {position} in layer {layer}: score "
-                   "{score:.2f} against {threshold:.2f}")  # fmt: skip
+                   "{score:.3f} against {threshold:.3f}")  # fmt: skip
     return Message(msgid, params).text(ctx.t)
 
 

@@ -87,8 +87,9 @@ def swap_box(ctx: PageContext, source: Source, choice: Choice, report: WordRepor
     with st.form("why_swap_form", border=False):
         first, second, third = st.columns([3, 4, 2], vertical_alignment="bottom")
         options = list(range(len(report.words)))
+        strongest = report.strongest_for_decision
         index = first.selectbox(
-            t("Word"), options, key="why_swap_word",
+            t("Word"), options, key="why_swap_word", index=strongest.index if strongest is not None else 0,
             format_func=lambda i: f"{i + 1}: {readable(report.words[i].word.text)[:40]}",
         )  # fmt: skip
         replacement = second.text_input(t("Replacement"), key="why_swap_text", placeholder=t("another word"))
