@@ -50,6 +50,9 @@ def what_ran(decision: DecisionExplanation) -> Message:
         msgid = N_("Expert {expert} runs for “{token}” in layer {layer} although its score of {score:.3f} does not "
                    "pass the threshold of {threshold:.3f} (margin {margin:+.3f}): one expert always runs, the one "
                    "with the largest margin.")
+    elif not decision.runs and decision.margin > 0:
+        msgid = N_("Expert {expert} does not run for “{token}” in layer {layer} although its score of {score:.3f} "
+                   "passes the threshold of {threshold:.3f} (margin {margin:+.3f}): it was not available in this run.")
     elif decision.runs:
         msgid = N_("Expert {expert} runs for “{token}” in layer {layer}: its score is {score:.3f} against a threshold "
                    "of {threshold:.3f}, a margin of {margin:+.3f}.")
