@@ -1,9 +1,7 @@
 """What a component of the router's input is called in a sentence, a chart or a table."""
 
 from moe_core.analysis.message import N_, Message
-from moe_core.explain.decision import Contribution
-
-CONSTANTS = ("norm", "bias", "threshold", "cap")  # nothing of the text is in them
+from moe_core.explain.decision import CONSTANTS, Contribution
 
 _NAMES = {
     "word": N_("word embedding"),

@@ -68,11 +68,15 @@ def shares(decision: DecisionExplanation) -> Iterator[Message]:
     largest = sorted(parts, key=lambda each: -abs(each.contribution))[:MOST_NAMED]
     if not largest:
         return
+    plain = N_("The largest shares of this margin are {names}; with those of all {n} components they add up to it. "
+               "They say what the sum is made of, not what happens without a part.")
+    constants = N_("The largest shares of this margin are {names}; with those of all {n} components, constants of the "
+                   "model among them, they add up to it. They say what the sum is made of, not what happens without a "
+                   "part.")  # fmt: skip
     yield Message(
-        N_("The largest shares of this margin are {names}; they add up with those of all {n} components, the threshold "
-           "among them, and say what the sum is made of, not what happens without a part."),
+        constants if len(parts) < len(decision.contributions) else plain,
         {"names": _listed([_share(each) for each in largest]), "n": len(decision.contributions)},
-    )  # fmt: skip
+    )
 
 
 def _share(part: Contribution) -> Message:

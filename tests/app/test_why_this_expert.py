@@ -17,20 +17,6 @@ from tests.app.conftest import HOSTILE, Open, clear_caches, texts_of
 PAGE = "why_this_expert"
 
 
-@pytest.fixture(autouse=True)
-def engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """TEMPORARY stand-in until the engine is merged."""
-    from moe_core.dashboard import why_run
-    from tests.unit.explain.conftest import explanation
-
-    def fake(ctx, source, choice):
-        e = explanation().experts
-        experts = tuple(replace(e[1], expert_id=i) for i in range(4))
-        return explanation(position=choice.position, layer=choice.layer, expert_id=choice.expert_id, token=choice.token, experts=experts)
-
-    monkeypatch.setattr(why_run, "explanation", fake)
-
-
 def request_of(store: Path, mode: str, text: str) -> str:
     """The id of a recorded request by mode and text."""
     with Index.open(store) as index:

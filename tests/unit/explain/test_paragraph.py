@@ -103,6 +103,9 @@ def test_a_sentence_stands_only_where_its_condition_holds(
     tried = [part for part in decision.contributions if part.runs_without is not None]
     turning = [part for part in tried if part.runs_without != decision.runs]
     assert ("largest shares" in text) == any(not is_constant(part) for part in decision.contributions)
+    assert ("constants of the model" in text) == (
+        0 < sum(not is_constant(part) for part in decision.contributions) < len(decision.contributions)
+    )
     assert ("would each" in text) == bool(turning)
     assert ("any one of the" in text) == (bool(tried) and not turning)
     assert ("smallest change" in text) == (decision.flip.relative is not None)
@@ -139,9 +142,9 @@ def test_the_paragraph_of_one_decision_by_hand() -> None:
     )  # fmt: skip
     assert [message.text() for message in paragraph(explanation(), words)] == [
         "Expert 1 runs for “parcel” in layer 1: its score is 0.420 against a threshold of 0.310, a margin of +0.110.",
-        "The largest shares of this margin are head 3 of layer 1 (+0.200), word embedding (+0.060); they add up with "
-        "those of all 3 components, the threshold among them, and say what the sum is made of, not what happens "
-        "without a part.",
+        "The largest shares of this margin are head 3 of layer 1 (+0.200), word embedding (+0.060); with those of "
+        "all 3 components, constants of the model among them, they add up to it. They say what the sum is made of, not "
+        "what happens without a part.",
         "1 of 2 components would each stop it if taken away, with the norms computed again, the largest of them head 3 "
         "of layer 1 (margin then -0.070).",
         "The smallest change of the router's input that turns the decision is 3.40% of the input's length.",
