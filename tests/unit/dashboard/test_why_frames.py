@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from moe_core.dashboard.why_frames import contribution_frame, expert_frame, grouped, shown_words
 from moe_core.explain.decision import Contribution
-from tests.unit.explain.conftest import explanation, numbers
+from tests.unit.explain.made_up import explanation, numbers
 
 
 @given(st.lists(numbers, max_size=30))

@@ -1,102 +1,22 @@
-"""A tiny model with random weights, and explanations of one decision made by hand or drawn at random."""
+"""The shipped model and texts of the demo, loaded once."""
 
+import json
 from pathlib import Path
 
 import pytest
-import torch
-from hypothesis import strategies as st
 
-from moe_core.explain.decision import (
-    BudgetFlip,
-    Contribution,
-    DecisionExplanation,
-    ExpertMargin,
-    Flip,
-)
-from moe_core.model.calibration import Calibration, DialPoint
-from moe_core.model.heads import Head, HeadCard
-from moe_core.model.reference import RoutedModel
-from moe_core.model.tokens import TextTokenizer
-from tests.unit.tiny_encoders import WORDS, dense_encoder, save_tokenizer, sparse_encoder
+from moe_core.model.reference import RoutedModel, load_model
 
-FILLERS = ["thing", "one", "part", "の", "人", "日", "本", "語", "が"]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="session")
-def model(tmp_path_factory: pytest.TempPathFactory) -> RoutedModel:
-    """2 layers of 4 experts, one head, a tokenizer of two dozen words with a few neutral ones among them."""
-    folder = tmp_path_factory.mktemp("model")
-    save_tokenizer(folder / "tokenizer.json", [*WORDS, *FILLERS, "ly", "##ly", ",", "."])
-    torch.manual_seed(5)
-    dense = dense_encoder(n_positions=64)
-    points = tuple(
-        DialPoint(tau, share, 0.9, 0.8, 10, 100, [share] * 2, {}) for tau, share in ((0.9, 0.3), (0.5, 0.6), (0.0, 1.0))
-    )
-    return RoutedModel(
-        adapted=sparse_encoder(dense),
-        dense=dense,
-        tokenizer=TextTokenizer(folder / "tokenizer.json", 64),
-        calibration=Calibration(points),
-        heads={"sentiment": Head(
-            HeadCard(name="sentiment", labels=["bad", "good"]), torch.randn(2, 16), torch.zeros(2)
-        )},
-        name="tiny",
-        sha256="a" * 64,
-        folder=Path(folder),
-    )
+def model() -> RoutedModel:
+    return load_model()
 
 
-def explanation(**changes: object) -> DecisionExplanation:
-    """Expert 1 of 2 runs for “parcel” in layer 1: score .42 against .31; without one head it stops."""
-    values: dict[str, object] = {
-        "request_id": "run-1.1", "position": 2, "layer": 1, "token": "parcel", "rule": "threshold", "expert_id": 1,
-        "rival_id": 0, "runs": True, "margin": 0.11, "log_margin": 0.3,
-        "experts": (
-            ExpertMargin(expert_id=0, logit=1.0, score=1.0, threshold=0.31, margin=0.69, log_margin=1.17, runs=True,
-                         gate_weight=1.0, bf16_runs=True),
-            ExpertMargin(expert_id=1, logit=0.1, score=0.42, threshold=0.31, margin=0.11, log_margin=0.3, runs=True,
-                         gate_weight=1.0, bf16_runs=True),
-        ),
-        "contributions": (
-            Contribution(kind="head", layer=1, index=3, contribution=0.2, log_contribution=0.54, margin_without=-0.07,
-                         runs_without=False),
-            Contribution(kind="threshold", layer=None, index=None, contribution=-0.15, log_contribution=-0.4),
-            Contribution(kind="word", layer=None, index=None, contribution=0.06, log_contribution=0.16,
-                         margin_without=0.02, runs_without=True),
-        ),
-        "completeness_error": 1e-7,
-        "flip": Flip(distance=0.5, relative=0.034, closed_form=False, residual=1e-9),
-        "budget_flip": BudgetFlip(budget=0.42, threshold=0.45),
-        "stable_in_bf16": True,
-    }  # fmt: skip
-    return DecisionExplanation(**{**values, **changes})  # type: ignore[arg-type]
-
-
-numbers = st.floats(-3, 3).map(lambda x: round(x, 6))
-
-
-@st.composite
-def explanations(draw: st.DrawFn) -> DecisionExplanation:
-    """Any explanation: its parts need not fit together, since the paragraph must follow each of them."""
-    runs = draw(st.booleans())
-    margin = draw(numbers)
-    expert = ExpertMargin(expert_id=7, logit=draw(numbers), score=draw(numbers), threshold=draw(numbers), margin=margin,
-                          log_margin=margin, runs=runs, gate_weight=1.0, bf16_runs=True)  # fmt: skip
-    kinds = st.sampled_from(["word", "position", "head", "expert", "shared expert", "dense block", "norm", "bias"])
-    parts = []
-    for kind in draw(st.lists(kinds, max_size=6)):
-        layer = None if kind in ("word", "position") else draw(st.integers(0, 5))
-        removed = draw(st.one_of(st.none(), st.booleans())) if kind not in ("norm", "bias") else None
-        parts.append(
-            Contribution(kind=kind, layer=layer, index=draw(st.integers(0, 15)), contribution=draw(numbers),
-                         log_contribution=0.0, margin_without=None if removed is None else draw(numbers),
-                         runs_without=removed)
-        )  # fmt: skip
-    relative = draw(st.one_of(st.none(), st.floats(0.0001, 0.9)))
-    budget = draw(st.one_of(st.none(), st.floats(0.1, 1)))
-    return explanation(
-        token=draw(st.text(max_size=8)), runs=runs, margin=margin, expert_id=7, experts=(expert,),
-        rule=draw(st.sampled_from(["threshold", "top-k"])), contributions=tuple(parts),
-        flip=Flip(distance=relative, relative=relative, closed_form=True, reason=None if relative else "none"),
-        budget_flip=BudgetFlip(budget=budget, threshold=budget), stable_in_bf16=draw(st.booleans()),
-    )  # fmt: skip
+@pytest.fixture(scope="session")
+def texts() -> list[str]:
+    """Texts of the demo requests."""
+    path = ROOT / "data/demo/requests.jsonl"
+    return [json.loads(line)["text"] for line in path.read_text(encoding="utf-8").splitlines()]

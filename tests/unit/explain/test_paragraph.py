@@ -14,7 +14,7 @@ from moe_core.explain.decision import BudgetFlip, DecisionExplanation, Flip
 from moe_core.explain.paragraph import paragraph
 from moe_core.explain.word_effects import Effect, Floor, Reading, WordEffect, WordReport
 from moe_core.explain.word_units import Word
-from tests.unit.explain.conftest import explanation, explanations, numbers
+from tests.unit.explain.made_up import explanation, explanations, numbers
 
 CAUSAL = re.compile(r"\b(because|caused?|causes|due to|reason|about|drives?|leads? to)\b")
 

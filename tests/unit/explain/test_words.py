@@ -4,16 +4,48 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from moe_core.errors import InputError
 from moe_core.explain import words as module
 from moe_core.explain.word_units import in_groups, without, words_of
 from moe_core.explain.words import run_words, swap_report, word_report
+from moe_core.model.calibration import Calibration, DialPoint
+from moe_core.model.heads import Head, HeadCard
 from moe_core.model.reference import RoutedModel
 from moe_core.model.requests import Setting, TextRequest
+from moe_core.model.tokens import TextTokenizer
+from tests.unit.tiny_encoders import WORDS, dense_encoder, save_tokenizer, sparse_encoder
 
 SETTING = Setting(budget=0.5)
 TEXT = "the parcel never arrived, and the box"
+
+
+FILLERS = ["thing", "one", "part", "の", "人", "日", "本", "語", "が"]
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> RoutedModel:
+    """2 layers of 4 experts, one head, a tokenizer of two dozen words with a few neutral ones among them."""
+    folder = tmp_path_factory.mktemp("model")
+    save_tokenizer(folder / "tokenizer.json", [*WORDS, *FILLERS, "ly", "##ly", ",", "."])
+    torch.manual_seed(5)
+    dense = dense_encoder(n_positions=64)
+    points = tuple(
+        DialPoint(tau, share, 0.9, 0.8, 10, 100, [share] * 2, {}) for tau, share in ((0.9, 0.3), (0.5, 0.6), (0.0, 1.0))
+    )
+    return RoutedModel(
+        adapted=sparse_encoder(dense),
+        dense=dense,
+        tokenizer=TextTokenizer(folder / "tokenizer.json", 64),
+        calibration=Calibration(points),
+        heads={"sentiment": Head(
+            HeadCard(name="sentiment", labels=["bad", "good"]), torch.randn(2, 16), torch.zeros(2)
+        )},
+        name="tiny",
+        sha256="a" * 64,
+        folder=folder,
+    )
 
 
 def alone(model: RoutedModel, text: str, setting: Setting = SETTING) -> object:
