@@ -53,7 +53,7 @@ def why_numbers(ctx: PageContext, decision: DecisionExplanation) -> list[Number]
     return [
         Number(
             metric="margin",
-            value=f"{decision.margin:+.3f}",
+            value=f"{decision.margin:+.4f}",
             basis=t("score {score:.3f} against {threshold:.3f}").format(score=chosen.score, threshold=chosen.threshold),
         ),
         Number(
@@ -148,7 +148,7 @@ def flips_card(ctx: PageContext, decision: DecisionExplanation) -> None:
                 )
             )
             names = [
-                t("{name} (margin then {margin:+.3f})").format(
+                t("{name} (margin then {margin:+.4f})").format(
                     name=component_name(each).text(t), margin=each.margin_without or 0.0
                 )
                 for each in turning[:MOST_TURNING]

@@ -152,11 +152,11 @@ def word_table(ctx: PageContext, report: WordReport) -> pd.DataFrame:
 
 
 def _number(value: float | None) -> str:
-    return "—" if value is None else f"{value:.3f}"
+    return "—" if value is None else f"{value:.4f}"
 
 
 def _signed(effect: Effect | None) -> str:
-    return "—" if effect is None or effect.change is None else f"{effect.change:+.3f}"
+    return "—" if effect is None or effect.change is None else f"{effect.change:+.4f}"
 
 
 def _floor(ctx: PageContext, effect: Effect | None) -> str:
@@ -165,6 +165,6 @@ def _floor(ctx: PageContext, effect: Effect | None) -> str:
     if effect.floor is None:
         return ctx.t("too few to compare")
     verdict = ctx.t("beyond") if effect.beyond else ctx.t("no more than any edit does")
-    return ctx.t("nine of ten within ±{limit:.3f} (n = {n}): {verdict}").format(
+    return ctx.t("nine of ten within ±{limit:.4f} (n = {n}): {verdict}").format(
         limit=effect.floor.limit, n=effect.floor.n, verdict=verdict
     )

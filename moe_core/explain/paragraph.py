@@ -42,23 +42,23 @@ def what_ran(decision: DecisionExplanation) -> Message:
     }  # fmt: skip
     if decision.rule == "top-k" and decision.runs:
         msgid = N_("Expert {expert} runs for “{token}” in layer {layer}: its score is {score:.3f} against "
-                   "{threshold:.3f} of expert {rival}, the best one that does not run, a margin of {margin:+.3f}.")
+                   "{threshold:.3f} of expert {rival}, the best one that does not run, a margin of {margin:+.4f}.")
     elif decision.rule == "top-k":
         msgid = N_("Expert {expert} does not run for “{token}” in layer {layer}: its score is {score:.3f} against "
-                   "{threshold:.3f} of expert {rival}, the weakest one that runs, a margin of {margin:+.3f}.")
+                   "{threshold:.3f} of expert {rival}, the weakest one that runs, a margin of {margin:+.4f}.")
     elif decision.runs and decision.margin <= 0:
         msgid = N_("Expert {expert} runs for “{token}” in layer {layer} although its score of {score:.3f} does not "
-                   "pass the threshold of {threshold:.3f} (margin {margin:+.3f}): one expert always runs, the one "
+                   "pass the threshold of {threshold:.3f} (margin {margin:+.4f}): one expert always runs, the one "
                    "with the largest margin.")
     elif not decision.runs and decision.margin > 0:
         msgid = N_("Expert {expert} does not run for “{token}” in layer {layer} although its score of {score:.3f} "
-                   "passes the threshold of {threshold:.3f} (margin {margin:+.3f}): it was not available in this run.")
+                   "passes the threshold of {threshold:.3f} (margin {margin:+.4f}): it was not available in this run.")
     elif decision.runs:
         msgid = N_("Expert {expert} runs for “{token}” in layer {layer}: its score is {score:.3f} against a threshold "
-                   "of {threshold:.3f}, a margin of {margin:+.3f}.")
+                   "of {threshold:.3f}, a margin of {margin:+.4f}.")
     else:
         msgid = N_("Expert {expert} does not run for “{token}” in layer {layer}: its score is {score:.3f} against a "
-                   "threshold of {threshold:.3f}, a margin of {margin:+.3f}.")  # fmt: skip
+                   "threshold of {threshold:.3f}, a margin of {margin:+.4f}.")  # fmt: skip
     return Message(msgid, params)
 
 
@@ -80,7 +80,7 @@ def shares(decision: DecisionExplanation) -> Iterator[Message]:
 
 
 def _share(part: Contribution) -> Message:
-    return Message(N_("{name} ({share:+.3f})"), {"name": component_name(part), "share": part.contribution})
+    return Message(N_("{name} ({share:+.4f})"), {"name": component_name(part), "share": part.contribution})
 
 
 def _listed(names: Sequence[Message]) -> Message:
@@ -102,9 +102,9 @@ def _removal(decision: DecisionExplanation) -> Iterator[Message]:
         return
     first = max(turning, key=lambda each: abs(each.contribution))
     stops = N_("{turning} of {n} components would each stop it if taken away, with the norms computed again, the "
-               "largest of them {name} (margin then {margin:+.3f}).")
+               "largest of them {name} (margin then {margin:+.4f}).")
     starts = N_("{turning} of {n} components would each let it run if taken away, with the norms computed again, the "
-                "largest of them {name} (margin then {margin:+.3f}).")  # fmt: skip
+                "largest of them {name} (margin then {margin:+.4f}).")  # fmt: skip
     params: dict[str, Param] = {"turning": len(turning), "n": len(tried), "name": component_name(first)}
     yield Message(stops if decision.runs else starts, {**params, "margin": first.margin_without or 0.0})
 
@@ -136,16 +136,16 @@ def _word_for_decision(decision: DecisionExplanation, words: WordReport) -> Iter
     params = {"word": readable(strongest.word.text), "change": strongest.decision.change, "n": words.n_compared,
               "margin": after if after is not None else 0.0, **_floor(strongest, "decision")}  # fmt: skip
     if effect.beyond is None:
-        msgid = N_("Of {n} words that can be left out, “{word}” changes the margin most: by {change:+.3f}, to "
-                   "{margin:+.3f}; there are too few neutral swaps to compare with.")
+        msgid = N_("Of {n} words that can be left out, “{word}” changes the margin most: by {change:+.4f}, to "
+                   "{margin:+.4f}; there are too few neutral swaps to compare with.")
     elif effect.beyond:
-        msgid = N_("Of {n} words that can be left out, “{word}” changes the margin most: by {change:+.3f}, to "
-                   "{margin:+.3f}; nine of ten neutral swaps elsewhere change it by at most {limit:.3f} "
+        msgid = N_("Of {n} words that can be left out, “{word}” changes the margin most: by {change:+.4f}, to "
+                   "{margin:+.4f}; nine of ten neutral swaps elsewhere change it by at most {limit:.4f} "
                    "({swaps} swaps).")
     else:
-        msgid = N_("Of {n} words that can be left out, “{word}” changes the margin most, by {change:+.3f} to "
-                   "{margin:+.3f}, which is no more than any edit does: nine of ten neutral swaps elsewhere change it "
-                   "by up to {limit:.3f} ({swaps} swaps).")  # fmt: skip
+        msgid = N_("Of {n} words that can be left out, “{word}” changes the margin most, by {change:+.4f} to "
+                   "{margin:+.4f}, which is no more than any edit does: nine of ten neutral swaps elsewhere change it "
+                   "by up to {limit:.4f} ({swaps} swaps).")  # fmt: skip
     yield Message(msgid, params)
     if effect.turns:
         yield Message(N_("Without this word the expert would not run.") if decision.runs
@@ -167,12 +167,12 @@ def _word_for_answer(words: WordReport) -> Iterator[Message]:
                    "{before:.3f} to {after:.3f}; there are too few neutral swaps to compare with.")
     elif effect.beyond:
         msgid = N_("For the answer “{label}”, leaving out “{word}” changes the probability most of {n} words: from "
-                   "{before:.3f} to {after:.3f}; nine of ten neutral swaps elsewhere change it by at most {limit:.3f} "
+                   "{before:.3f} to {after:.3f}; nine of ten neutral swaps elsewhere change it by at most {limit:.4f} "
                    "({swaps} swaps).")
     else:
         msgid = N_("For the answer “{label}”, leaving out “{word}” changes the probability most of {n} words, from "
                    "{before:.3f} to {after:.3f}, which is no more than any edit does: nine of ten neutral swaps "
-                   "elsewhere change it by up to {limit:.3f} ({swaps} swaps).")  # fmt: skip
+                   "elsewhere change it by up to {limit:.4f} ({swaps} swaps).")  # fmt: skip
     yield Message(msgid, params)
     if effect.turns:
         yield Message(N_("Without this word the answer would be “{label}”."),

@@ -141,19 +141,20 @@ def test_the_paragraph_of_one_decision_by_hand() -> None:
              reading(0.12, 0.91)),
     )  # fmt: skip
     assert [message.text() for message in paragraph(explanation(), words)] == [
-        "Expert 1 runs for “parcel” in layer 1: its score is 0.420 against a threshold of 0.310, a margin of +0.110.",
-        "The largest shares of this margin are head 3 of layer 1 (+0.200), word embedding (+0.060); with those of "
+        "Expert 1 runs for “parcel” in layer 1: its score is 0.420 against a threshold of 0.310, a margin of +0.1100.",
+        "The largest shares of this margin are head 3 of layer 1 (+0.2000), word embedding (+0.0600); with those of "
         "all 3 components, constants of the model among them, they add up to it. They say what the sum is made of, not "
         "what happens without a part.",
         "1 of 2 components would each stop it if taken away, with the norms computed again, the largest of them head 3 "
-        "of layer 1 (margin then -0.070).",
+        "of layer 1 (margin then -0.0700).",
         "The smallest change of the router's input that turns the decision is 3.40% of the input's length.",
         "With the router's input kept, it would not run at a budget of 0.42.",
-        "Of 2 words that can be left out, “never” changes the margin most: by -0.130, to -0.020; nine of ten neutral "
-        "swaps elsewhere change it by at most 0.050 (24 swaps).",
+        "Of 2 words that can be left out, “never” changes the margin most: by -0.1300, to -0.0200; nine of ten neutral "
+        "swaps elsewhere change it by at most 0.0500 (24 swaps).",
         "Without this word the expert would not run.",
         "For the answer “good”, leaving out “never” changes the probability most of 2 words, from 0.900 to 0.880, "
-        "which is no more than any edit does: nine of ten neutral swaps elsewhere change it by up to 0.050 (24 swaps).",
+        "which is no more than any edit does: nine of ten neutral swaps elsewhere change it by up to 0.0500 (24 "
+        "swaps).",
         "The decision stays the same when the router's input and weights are rounded to bfloat16.",
     ]
 
