@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from moe_core.dashboard.why_frames import contribution_frame, expert_frame, grouped, shown_words
 from moe_core.explain.decision import Contribution
-from tests.unit.explain.made_up import explanation, numbers
+from tests.unit.explain.made_up import explanation, numbers, unhurried
 
 
+@unhurried
 @given(st.lists(numbers, max_size=30))
 def test_grouped_shares_add_up_to_all_shares(values: list[float]) -> None:
     """At most 13 rows, the others in one of them; the sum stays."""

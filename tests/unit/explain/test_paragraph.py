@@ -14,7 +14,7 @@ from moe_core.explain.decision import BudgetFlip, DecisionExplanation, Flip
 from moe_core.explain.paragraph import paragraph
 from moe_core.explain.word_effects import Effect, Floor, Reading, WordEffect, WordReport
 from moe_core.explain.word_units import Word
-from tests.unit.explain.made_up import explanation, explanations, numbers
+from tests.unit.explain.made_up import explanation, explanations, numbers, unhurried
 
 CAUSAL = re.compile(r"\b(because|caused?|causes|due to|reason|about|drives?|leads? to)\b")
 
@@ -40,7 +40,7 @@ def reports(draw: st.DrawFn) -> WordReport:
     """Up to four words with any effects, with and without a floor."""
 
     def effect() -> Effect:
-        floor = draw(st.one_of(st.none(), st.builds(Floor, n=st.integers(8, 40), typical=numbers, limit=st.floats(0, 1),
+        floor = draw(st.one_of(st.none(), st.builds(Floor, n=st.integers(8, 40), typical=numbers, limit=numbers.map(abs),
                                                     largest=numbers, turned=st.integers(0, 8))))  # fmt: skip
         change = draw(st.one_of(st.none(), numbers))
         return Effect(change=change, turns=draw(st.booleans()) if change is not None else None, floor=floor)
@@ -83,6 +83,7 @@ def flat(message: Message) -> Iterator[tuple[str, object]]:
             yield name, value
 
 
+@unhurried
 @given(explanations(), st.one_of(st.none(), reports()))
 def test_every_number_is_one_of_the_result(decision: DecisionExplanation, words: WordReport | None) -> None:
     """No sentence carries a number that the explanation does not hold; -1 stands for a part that has no layer."""
@@ -93,6 +94,7 @@ def test_every_number_is_one_of_the_result(decision: DecisionExplanation, words:
                 assert float(value) in known, name
 
 
+@unhurried
 @given(explanations(), st.one_of(st.none(), reports()))
 def test_a_sentence_stands_only_where_its_condition_holds(
     decision: DecisionExplanation, words: WordReport | None
@@ -122,6 +124,7 @@ def test_a_sentence_stands_only_where_its_condition_holds(
     assert not CAUSAL.search(text)
 
 
+@unhurried
 @given(explanations(), st.one_of(st.none(), reports()))
 def test_both_languages_say_the_same_numbers(decision: DecisionExplanation, words: WordReport | None) -> None:
     """Whatever the token or the word is, both texts are made, and hold the same figures in some order."""
