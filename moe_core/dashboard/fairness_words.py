@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from moe_core.analysis.audit.contrasts import ALL_OTHERS
-from moe_core.analysis.message import N_, Message
+from moe_core.analysis.message import N_, Message, Param
 from moe_core.dashboard.i18n import Translate
 
 METRICS: dict[str, str] = {
@@ -94,7 +94,7 @@ def digits(value: float) -> str:
     return f"{float(value):,.1f}" if abs(value) >= 100 else f"{float(value):.4g}"
 
 
-def _param(key: str, value: float | int | str | Message, t: Translate) -> float | int | str | Message:
+def _param(key: str, value: Param, t: Translate) -> Param:
     if isinstance(value, float) and abs(value) >= 1e4:
         return _Readable(value)
     if not isinstance(value, str):
