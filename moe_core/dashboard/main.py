@@ -4,6 +4,7 @@ It must not lie beside a folder named pages/ (see app.py).
 """
 
 import streamlit as st
+from streamlit.navigation.page import StreamlitPage
 
 from moe_core.dashboard import document, style
 from moe_core.dashboard.context import LANGUAGE_KEY, PAGES, language
@@ -22,47 +23,39 @@ st.set_page_config(
 document.sync(lang)
 st.html(style.style_sheet())
 
+
+def entry(name: str, title: str, icon: str, url_path: str | None = None, *, default: bool = False) -> StreamlitPage:
+    """A page of the menu: `name` of its file, and where it differs from that its address."""
+    return st.Page(
+        PAGES / f"{name}.py", title=title, icon=f":material/{icon}:", url_path=url_path or name, default=default
+    )
+
+
+# Sections, because eleven pages beside one another do not fit: the last ones would hide behind "3 more".
 page = st.navigation(
-    [
-        st.Page(PAGES / "overview.py", title=t("Overview"), icon=":material/insights:", url_path="home", default=True),
-        st.Page(PAGES / "live.py", title=t("Live inference"), icon=":material/bolt:", url_path="live"),
-        st.Page(
-            PAGES / "why_this_expert.py",
-            title=t("Why this expert"),
-            icon=":material/help_center:",
-            url_path="why_this_expert",
-        ),
-        st.Page(PAGES / "load_balance.py", title=t("Load balance"), icon=":material/balance:", url_path="load_balance"),
-        st.Page(
-            PAGES / "expert_specialization.py",
-            title=t("Expert specialization"),
-            icon=":material/category:",
-            url_path="specialization",
-        ),
-        st.Page(PAGES / "expert_card.py", title=t("Expert card"), icon=":material/badge:", url_path="expert_card"),
-        st.Page(
-            PAGES / "threshold_tuning.py",
-            title=t("Threshold tuning"),
-            icon=":material/tune:",
-            url_path="threshold_tuning",
-        ),
-        st.Page(
-            PAGES / "counterfactual_lab.py",
-            title=t("Counterfactual lab"),
-            icon=":material/compare_arrows:",
-            url_path="counterfactual_lab",
-        ),
-        st.Page(
-            PAGES / "fairness_audit.py",
-            title=t("Bias and fairness audit"),
-            icon=":material/diversity_3:",
-            url_path="fairness_audit",
-        ),
-        st.Page(PAGES / "audit_log.py", title=t("Audit log"), icon=":material/fact_check:", url_path="audit_log"),
-        st.Page(PAGES / "sql.py", title=t("SQL"), icon=":material/database_search:", url_path="sql"),
-        # the default page's address is "/": without this one, a link to /overview would say "Page not found"
-        st.Page(PAGES / "overview.py", title=t("Overview"), url_path="overview", visibility="hidden"),
-    ],
+    {
+        "": [
+            entry("overview", t("Overview"), "insights", "home", default=True),
+            entry("live", t("Live inference"), "bolt"),
+            # the default page's address is "/": without this one, a link to /overview would say "Page not found"
+            st.Page(PAGES / "overview.py", title=t("Overview"), url_path="overview", visibility="hidden"),
+        ],
+        t("Explain"): [
+            entry("why_this_expert", t("Why this expert"), "help_center"),
+            entry("expert_specialization", t("Expert specialization"), "category", "specialization"),
+            entry("expert_card", t("Expert card"), "badge"),
+        ],
+        t("Tune"): [
+            entry("load_balance", t("Load balance"), "balance"),
+            entry("threshold_tuning", t("Threshold tuning"), "tune"),
+        ],
+        t("Audit"): [
+            entry("fairness_audit", t("Bias and fairness audit"), "diversity_3"),
+            entry("counterfactual_lab", t("Counterfactual lab"), "compare_arrows"),
+            entry("audit_log", t("Audit log"), "fact_check"),
+            entry("sql", t("SQL"), "database_search"),
+        ],
+    },
     position="top",
 )
 
