@@ -69,7 +69,8 @@ def test_tokens_that_run_other_experts_are_a_cluster_of_their_own() -> None:
     report = specialization(
         run_id="r", n_layers=2, n_experts=6, experts=experts, layers=layers, sample=sample, words=Vocabulary.of(PIECES)
     )
-    assert common_features(found.label_T, 1, report.tokens).iloc[0][["kind", "value"]].tolist() == ["class", "punctuation"]
+    first = common_features(found.label_T, 1, report.tokens).iloc[0]
+    assert first[["kind", "value"]].tolist() == ["class", "punctuation"]
     assert set(characteristic_experts(sample, found.label_T, 1)["expert_id"]) == {3, 4, 5}
     texts = typical_requests(sample, (found.label_T == 1).astype(float))
     assert len(texts) == 3
