@@ -7,7 +7,7 @@ from moe_core.dashboard import specialization_tables as tables
 from moe_core.dashboard.context import page_context
 from moe_core.dashboard.first_start import first_start
 from moe_core.dashboard.refresh import watch
-from moe_core.dashboard.specialization_filter import choose_cluster, choose_run
+from moe_core.dashboard.specialization_filter import choose_cluster, choose_run, everything, is_cluster_wanted
 from moe_core.dashboard.specialization_map import cluster_section
 
 ctx = page_context()
@@ -28,20 +28,27 @@ with widgets.error_boundary(ctx, whole_page=True):
     found = described.found
     with heading:
         widgets.title(widgets.literal(found.finding.text(t)))
-    clusters = specialization_data.clusters(ctx, run_id)
-    with right:
-        chosen = choose_cluster(ctx, found, clusters)
+    chosen = everything(ctx)
+    if wanted := is_cluster_wanted():
+        with right:
+            chosen = choose_cluster(ctx, found, specialization_data.clusters(ctx, run_id))
 
     widgets.metric_row(ctx, tables.kpis(ctx, found), key="specialization")
     specialization_view.heatmap(ctx, found, chosen)
     specialization_view.called(ctx, found, chosen)
-    cluster_section(ctx, found, clusters, chosen)
-    left, right = widgets.chart_columns([1, 1], key="specialization_pairs")
+    below = st.container()
+    left, other = widgets.chart_columns([1, 1], key="specialization_pairs")
     with left:
         specialization_view.pairs(ctx, described, chosen)
-    with right:
+    with other:
         specialization_view.layers(ctx, found, chosen)
     runs = specialization_data.routed_runs(ctx).set_index("run_id")
     specialization_view.training(ctx, str(runs.loc[run_id, "model"]))
     specialization_view.how_to_read(ctx)
+    clusters = specialization_data.clusters(ctx, run_id)  # last: nothing above waits for them
+    if not wanted:
+        with right:
+            choose_cluster(ctx, found, clusters)
+    with below:
+        cluster_section(ctx, found, clusters, chosen)
     widgets.formulas(ctx, tables.METRICS, key="specialization_formulas")

@@ -425,7 +425,7 @@ _ENTRIES = (
         meaning=N_("Agreement between clusterings of data drawn again, for each number of clusters."),
         formula=r"\overline{\mathrm{ARI}}(L_i, L_j)",
         unit=N_("adjusted Rand index"),
-        ideal=N_("1 = always the same groups; at least 0.7 and 0.1 above one cloud to be called clusters."),
+        ideal=N_("1 = always the same groups; called clusters from 0.7 on, if tighter than parts of one cloud."),
         caveat=N_("Stable groups need not be useful ones; the texts on their cards help to judge."),
         source=N_("k-means; experts drawn within their intervals, tokens by document; Hubert and Arabie 1985."),
     ),

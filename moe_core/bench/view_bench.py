@@ -16,9 +16,12 @@ import numpy as np
 
 from moe_core.bench.log_bench import Say, demo_traffic, fill
 from moe_core.bench.machine import load_average, machine, peak_rss_mb
+from moe_core.bench.specialization_views import specialization_clusters, specialization_page
 from moe_core.errors import InputError
 from moe_core.log import queries
 from moe_core.log.index import Index
+from moe_core.log.routing_sample import routing_of_run
+from moe_core.log.specialization_queries import document_experts, document_layers
 from moe_core.model.reference import load_model
 
 Ask = Callable[[Index], object]
@@ -61,6 +64,11 @@ def views(index: Index) -> list[View]:
         View("requests_page, deep", False, lambda i: queries.requests_page(i, run, offset=1000)),
         View("request_detail", False, lambda i: queries.request_detail(i, request)),
         View("request_trace", False, lambda i: queries.request_trace(i, request)),
+        View("document_experts", True, lambda i: document_experts(i, run)),
+        View("document_layers", True, lambda i: document_layers(i, run)),
+        View("routing_of_run", False, lambda i: routing_of_run(i, run)),
+        View("specialization page", False, lambda i: specialization_page(i, run)),
+        View("its clusters", False, lambda i: specialization_clusters(i, run)),
     ]
 
 

@@ -9,7 +9,7 @@ from moe_core.analysis.specialization.document import words_of
 from moe_core.analysis.specialization.names import feature_name
 from moe_core.analysis.specialization.report import Specialization
 from moe_core.analysis.specialization.token_clusters import characteristic_experts, common_features
-from moe_core.dashboard import data, filters
+from moe_core.dashboard import filters
 from moe_core.dashboard import specialization_data as source
 from moe_core.dashboard.context import PageContext
 from moe_core.dashboard.numbers import run_label
@@ -53,13 +53,23 @@ def choose_run(ctx: PageContext) -> str:
     return filters.choice(ctx.t("Run"), list(labels), labels, key=RUN_KEY, parameter="run")
 
 
+def is_cluster_wanted() -> bool:
+    """Whether the link or the visitor asks for a cluster. If not, the page can be drawn before clusters are found."""
+    return bool(st.session_state.get(CLUSTER_KEY, st.query_params.get("cluster", ALL)))
+
+
+def everything(ctx: PageContext) -> Chosen:
+    """No cluster: all experts and tokens."""
+    return Chosen(kind=ALL, number=0, label=ctx.t("All experts"), experts=None)
+
+
 def choose_cluster(ctx: PageContext, found: Specialization, clusters: Clusters) -> Chosen:
     """A select box over everything and the stable clusters of experts and of tokens."""
     labels = {ALL: ctx.t("All experts")} | cluster_names(ctx, found, clusters)
     value = filters.choice(ctx.t("Cluster"), list(labels), labels, key=CLUSTER_KEY, parameter="cluster")
     kind, _, number = value.partition("-")
     if not number:
-        return Chosen(kind=ALL, number=0, label=labels[ALL], experts=None)
+        return everything(ctx)
     if kind == EXPERT and clusters.experts is not None:
         experts = clusters.experts.experts
         experts = experts[experts["cluster"] == int(number)]
@@ -97,8 +107,3 @@ def on_map_click(kind: str) -> None:
     if points and points[0].get("customdata"):
         wanted = f"{kind}-{int(points[0]['customdata'][0])}"
         st.session_state[CLUSTER_KEY] = ALL if st.session_state.get(CLUSTER_KEY) == wanted else wanted
-
-
-def has_runs(ctx: PageContext) -> bool:
-    """Whether there is a run to describe."""
-    return data.has_decisions(ctx)

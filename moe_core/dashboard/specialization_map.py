@@ -119,7 +119,7 @@ def _stability(ctx: PageContext, clusters: Clusters, kind: str) -> None:
         )
         if clustering.stable:
             st.markdown(
-                t("{n} clusters: the most that come out the same again, and more so than one cloud does.").format(
+                t("{n} clusters: they come out the same again, and are tighter than parts of one cloud.").format(
                     n=clustering.n_clusters
                 )
             )  # fmt: skip

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from moe_core.analysis.specialization.sample import RoutingSample
 
-SHUFFLES = 4
+SHUFFLES = 3
 GROUPS = 20  # of documents, for the jackknife
 T_975_19 = 2.093  # Student's t with GROUPS - 1 degrees of freedom
 COLUMNS = ("layer", "next_layer", "agreement", "low", "high", "document_share", "null_high", "n", "documents")

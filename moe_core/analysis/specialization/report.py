@@ -81,7 +81,9 @@ class Specialization:
             )
         specialists = self.specialists
         (layer, expert), name = self.strongest
-        params: dict[str, float | int | str | Message] = {"total": total, "layer": layer, "expert": expert, "name": name}
+        params: dict[str, float | int | str | Message] = {
+            "total": total, "layer": layer, "expert": expert, "name": name,
+        }  # fmt: skip
         if not specialists:
             msgid = N_(
                 "No expert runs more often for anything; {n} of {total} run less often, as {layer}:{expert}: {name}"

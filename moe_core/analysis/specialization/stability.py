@@ -2,8 +2,8 @@
 
 k-means is fitted on resampled data and labels the same points each time; the adjusted Rand index compares the
 labellings pair by pair (Ben-Hur et al. 2002). One elongated cloud can be cut in two the same way every time: so the
-same is done with points drawn from one normal distribution of the same covariance, and only what is clearly more stable
-than that is a cluster.
+groups must also be tighter than those of points drawn from one normal distribution of the same covariance (the gap
+between the logarithms of the sums of squares within groups; after Tibshirani et al. 2001).
 """
 
 import warnings
@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from sklearn.cluster import KMeans
 
 LEAST_STABILITY = 0.7
-LEAST_OVER_NULL = 0.1
+LEAST_GAP = 0.1  # sums of squares a tenth below those of one cloud
 MOST_CLUSTERS = 8
-DRAWS = 5
-FITS = 2
+DRAWS = 4
+CURVE = ("n_clusters", "stability", "low", "high", "null", "gap", "gap_error")
+FITS = 3
 
 Floats = NDArray[np.float64]
 Redraw = Callable[[Floats, np.random.Generator], Floats]  # points -> the same measured again, or a resample of them
@@ -31,7 +32,7 @@ Redraw = Callable[[Floats, np.random.Generator], Floats]  # points -> the same m
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Clustering:
     """`label`: of each point, 0 to n_clusters - 1, the largest cluster first; all 0 where no number is stable (then
-    n_clusters is 1). `curve`: (n_clusters, stability, low, high, null) one row per number tried."""
+    n_clusters is 1). `curve`: CURVE, one row per number tried; `null`: stability of one cloud."""
 
     label: NDArray[np.int64]
     n_clusters: int
@@ -47,21 +48,25 @@ def cluster(points: Floats, redraw: Redraw, *, seed: int, most: int = MOST_CLUST
     points and to those of the null alike."""
     none = Clustering(
         label=np.zeros(len(points), np.int64), n_clusters=1,
-        curve=pd.DataFrame({name: [] for name in ("n_clusters", "stability", "low", "high", "null")}),
+        curve=pd.DataFrame({name: [] for name in CURVE}),
     )  # fmt: skip
     numbers = range(2, min(most, len(points) // 4) + 1)
     if not len(numbers) or np.ptp(points, axis=0).max(initial=0) == 0:
         return none
     rng = np.random.default_rng(seed)
     observed = _stabilities(points, [redraw(points, rng) for _ in range(DRAWS)], numbers, rng)
-    blob = _same_covariance(points, rng)
-    null = _stabilities(blob, [redraw(blob, rng) for _ in range(DRAWS)], numbers, rng)
+    blobs = [_same_covariance(points, rng) for _ in range(DRAWS)]
+    null = _stabilities(blobs[0], [redraw(blobs[0], rng) for _ in range(DRAWS)], numbers, rng)
+    tightness = [_log_within(points, numbers, seed), *(_log_within(blob, numbers, seed) for blob in blobs)]
+    of_blobs = np.array(tightness[1:])
+    gap, error = of_blobs.mean(axis=0) - tightness[0], of_blobs.std(axis=0, ddof=1) * np.sqrt(1 + 1 / DRAWS)
     curve = pd.DataFrame({
         "n_clusters": list(numbers), "stability": [float(np.mean(each)) for each in observed],
         "low": [float(np.min(each)) for each in observed], "high": [float(np.max(each)) for each in observed],
-        "null": [float(np.mean(each)) for each in null],
+        "null": [float(np.mean(each)) for each in null], "gap": gap, "gap_error": error,
     })  # fmt: skip
-    good = curve[(curve["stability"] >= LEAST_STABILITY) & (curve["stability"] >= curve["null"] + LEAST_OVER_NULL)]
+    is_tighter = curve["gap"] >= np.maximum(LEAST_GAP, 3 * curve["gap_error"])
+    good = curve[(curve["stability"] >= LEAST_STABILITY) & is_tighter]
     if good.empty:
         return Clustering(label=none.label, n_clusters=1, curve=curve)
     best = int(good[good["stability"] >= good["stability"].max() - 0.02]["n_clusters"].max())
@@ -86,6 +91,11 @@ def _stabilities(
             [adjusted_rand_score(labels[i], labels[j]) for i in range(len(labels)) for j in range(i)]
         )  # fmt: skip
     return found
+
+
+def _log_within(points: Floats, numbers: Sequence[int], seed: int) -> list[float]:
+    """Logarithm of the sum of squares within groups, for each number of them."""
+    return [float(np.log(max(_fit(points, k, seed, n_init=FITS).inertia_, 1e-12))) for k in numbers]
 
 
 def _fit(points: Floats, n_clusters: int, seed: int, *, n_init: int) -> "KMeans":

@@ -15,7 +15,7 @@ from moe_core.analysis.specialization.features import TokenFeatures
 from moe_core.analysis.specialization.sample import RoutingSample
 from moe_core.analysis.specialization.stability import Clustering, Floats, cluster
 
-MOST_POINTS = 800
+MOST_POINTS = 600
 DIMENSIONS = 12
 LEAST_IN_CLUSTER = 20
 
