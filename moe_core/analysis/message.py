@@ -6,6 +6,7 @@ its own way, and a test can compare the numbers themselves.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 
 def N_(msgid: str) -> str:
@@ -15,14 +16,17 @@ def N_(msgid: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """`text(t)` is the sentence in the language of `t`; a parameter may be a message itself."""
+    """`text(t)` is the sentence in the language of `t`. A parameter may be a message: it is translated first."""
 
     msgid: str
-    params: "Mapping[str, float | int | str | Message]" = field(default_factory=dict)
+    params: Mapping[str, "Param"] = field(default_factory=dict)
 
     def text(self, t: Callable[[str], str] = str) -> str:
-        params = {name: value.text(t) if isinstance(value, Message) else value for name, value in self.params.items()}
-        return t(self.msgid).format(**params)
+        said = {k: v.text(t) if isinstance(v, Message) else v for k, v in self.params.items()}
+        return t(self.msgid).format(**said)
+
+
+Param: TypeAlias = float | int | str | Message
 
 
 def named(name: str) -> Message:

@@ -26,6 +26,12 @@ page = st.navigation(
     [
         st.Page(PAGES / "overview.py", title=t("Overview"), icon=":material/insights:", url_path="home", default=True),
         st.Page(PAGES / "live.py", title=t("Live inference"), icon=":material/bolt:", url_path="live"),
+        st.Page(
+            PAGES / "why_this_expert.py",
+            title=t("Why this expert"),
+            icon=":material/help_center:",
+            url_path="why_this_expert",
+        ),
         st.Page(PAGES / "load_balance.py", title=t("Load balance"), icon=":material/balance:", url_path="load_balance"),
         st.Page(
             PAGES / "expert_specialization.py",

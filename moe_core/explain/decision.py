@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 # What a component of the router's input is. "norm": beta of a norm; "bias": biases of attention output, of experts and
-# of the router; "threshold": the threshold itself. The last three are constants: nothing of the text is in them.
-Kind = Literal["word", "position", "head", "expert", "shared expert", "dense block", "norm", "bias", "threshold"]
+# of the router; "threshold": the threshold itself; "cap": what the cut of a score at 1 takes from the strongest
+# expert's lead over its rival. The last four are constants: nothing of the text is in them.
+Kind = Literal["word", "position", "head", "expert", "shared expert", "dense block", "norm", "bias", "threshold", "cap"]
+CONSTANTS: frozenset[Kind] = frozenset({"norm", "bias", "threshold", "cap"})
 Method = Literal["exact", "direct effect, frozen norm"]
 
 
@@ -53,22 +55,32 @@ class Contribution:
 class Flip:
     """The smallest change of the router's input (before its norm) that turns the decision: `distance` (L2) and as a
     share of the input's own length. `closed_form`: by formula, else solved to `residual` (relative error of the
-    boundary's condition). All None if no change of that kind turns it, `reason` then says why."""
+    boundary's condition). All None if no change of that kind turns it, `reason` then says why. `leaves`, `enters`: for
+    a set of k experts as a whole, which one gives way to which."""
 
     distance: float | None
     relative: float | None
     closed_form: bool
     residual: float | None = None
     reason: str | None = None
+    leaves: int | None = None
+    enters: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BudgetFlip:
-    """The budget nearest to the run's own at which the decision turns, all else kept; None where none in (0, 1] does.
-    For top-k runs: the number of experts, as a budget."""
+    """The budget at which the decision turns; None where none in the measured range does.
+
+    budget, threshold: with this router's threshold alone moved (closed form; `threshold` is the expert's own). For
+    top-k runs: the number of experts, as a budget. rerun_budget: nearest budget at which the text, run again from the
+    start, decides otherwise: earlier layers move too. It was looked for on `rerun_grid` budgets and by halving the
+    nearest step; None where none of them turns it, or where rerun_grid is 0: not looked for.
+    """
 
     budget: float | None
     threshold: float | None
+    rerun_budget: float | None = None
+    rerun_grid: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,4 +108,6 @@ class DecisionExplanation:
     budget_flip: BudgetFlip
     stable_in_bf16: bool
     method: Method = "exact"
+    flip_hidden: Flip | None = None  # the same among the router's hidden values and among its logits: maps that are
+    flip_logits: Flip | None = None  # linear, so by formula (or the nearest point of a polyhedron)
     notes: tuple[str, ...] = field(default=())

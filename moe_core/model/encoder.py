@@ -215,16 +215,24 @@ class Encoder(nn.Module):
         self._tensors: list[Tensor] = []
         self._replacements = -1
 
-    def forward(self, texts: PackedTexts, route: RouteLayer | None = None) -> tuple[Tensor, list[Routing]]:
+    def forward(
+        self, texts: PackedTexts, route: RouteLayer | None = None, *,
+        inputs: list[Tensor] | None = None, until: int | None = None,
+    ) -> tuple[Tensor, list[Routing]]:  # fmt: skip
         """Returns (hidden_TD of the last layer, one Routing a layer; empty for the dense model).
 
-        `route(layer, logits_TE)` decides; without it every expert runs and no router is asked.
+        `route(layer, logits_TE)` decides; without it every expert runs and no router is asked. inputs: is given every
+        layer's input x_TD, for who takes them apart; until: number of layers to run, None for all.
         """
         x_TD = self.embeddings(texts)
         routings: list[Routing] = []
         wholes = self._wholes_for(x_TD) if route is not None else ()
         for index, layer in enumerate(self.layers):
             assert isinstance(layer, EncoderLayer)
+            if index == until:
+                break
+            if inputs is not None:
+                inputs.append(x_TD)
             if route is None:
                 a_TD = layer.attend(x_TD, texts.groups)
                 x_TD = layer.ffn_norm(a_TD + layer.ffn(a_TD))

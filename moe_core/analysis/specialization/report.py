@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from moe_core.analysis.message import N_, Message
+from moe_core.analysis.message import N_, Message, Param
 from moe_core.analysis.specialization.calling import COLUMNS, Calls, call
 from moe_core.analysis.specialization.domains import domain_sums
 from moe_core.analysis.specialization.features import TokenFeatures, token_features
@@ -81,9 +81,7 @@ class Specialization:
             )
         specialists = self.specialists
         (layer, expert), name = self.strongest
-        params: dict[str, float | int | str | Message] = {
-            "total": total, "layer": layer, "expert": expert, "name": name,
-        }  # fmt: skip
+        params: dict[str, Param] = {"total": total, "layer": layer, "expert": expert, "name": name}
         if not specialists:
             msgid = N_(
                 "No expert runs more often for anything; {n} of {total} run less often, as {layer}:{expert}: {name}"

@@ -19,6 +19,7 @@ from moe_core.dashboard import (
     numbers,
     specialization_tables,
     tuning_numbers,
+    why_view,
     widgets,
 )
 from moe_core.dashboard.flags import FLAG_WORDS, flag_words
@@ -49,6 +50,7 @@ def test_every_shown_metric_is_explained() -> None:
         *fairness_verdicts.METRICS,
         *specialization_tables.METRICS,
         *expert_tables.METRICS,
+        *why_view.METRICS,
     }
     assert shown == set(METRICS)
     for key in shown:
