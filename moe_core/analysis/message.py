@@ -6,6 +6,7 @@ its own way, and a test can compare the numbers themselves.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 
 def N_(msgid: str) -> str:
@@ -15,10 +16,19 @@ def N_(msgid: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """`text(t)` is the sentence in the language of `t`."""
+    """`text(t)` is the sentence in the language of `t`. A parameter may be a message: it is translated first."""
 
     msgid: str
-    params: Mapping[str, float | int | str] = field(default_factory=dict)
+    params: Mapping[str, "Param"] = field(default_factory=dict)
 
     def text(self, t: Callable[[str], str] = str) -> str:
-        return t(self.msgid).format(**self.params)
+        said = {k: v.text(t) if isinstance(v, Message) else v for k, v in self.params.items()}
+        return t(self.msgid).format(**said)
+
+
+Param: TypeAlias = float | int | str | Message
+
+
+def named(name: str) -> Message:
+    """A name from the data as people read it, translated where it is known: `travel_and_hotels`."""
+    return Message(name.replace("_", " ").replace("{", "{{").replace("}", "}}"))

@@ -159,6 +159,11 @@ def newest_answers(ctx: PageContext, limit: int) -> pd.DataFrame:
     return _newest_answers(str(ctx.store), resources.version(ctx.store), limit)
 
 
+def run_setting(ctx: PageContext, run_id: str) -> str | None:
+    """The setting of a run as JSON text; None where the run recorded none."""
+    return _run_setting(str(ctx.store), resources.version(ctx.store), run_id)
+
+
 def verify(ctx: PageContext) -> VerifyReport:
     """Check every chain, file and count of the store now; never cached."""
     return verify_store(ctx.store)
@@ -262,6 +267,12 @@ def _newest_answers(store: str, version: int, limit: int) -> pd.DataFrame:
     if model is None:
         return pd.DataFrame(columns=["request_id", "text", "label", "head"])
     return model_queries.newest_answers(resources.index(Path(store)), model.sha256, limit)
+
+
+@st.cache_data(show_spinner=False, max_entries=16)
+def _run_setting(store: str, version: int, run_id: str) -> str | None:
+    found = model_queries.run_setting(resources.index(Path(store)), run_id)["setting"].dropna()
+    return None if found.empty else str(found.iloc[0])
 
 
 def settings_of(model_runs: pd.DataFrame) -> pd.DataFrame:

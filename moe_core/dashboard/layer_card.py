@@ -4,6 +4,7 @@ from moe_core.charts import load_balance
 from moe_core.dashboard import filters, widgets
 from moe_core.dashboard.context import PageContext
 from moe_core.dashboard.data import Balance
+from moe_core.dashboard.why_link import why_link
 
 
 def layer_card(ctx: PageContext, balance: Balance) -> None:
@@ -19,3 +20,6 @@ def layer_card(ctx: PageContext, balance: Balance) -> None:
             key="load_gate_chart",
             alt=load_balance.load_and_gate_alt(rows, t=t),
         )
+        busiest = int(rows.loc[rows["n"].idxmax(), "expert_id"])
+        label = t("Explain a decision about expert {expert}, the busiest of layer {layer}")
+        why_link(ctx, label.format(expert=busiest, layer=layer), layer=layer, expert=busiest)

@@ -46,6 +46,11 @@ class LiveResult:
     recorded: bool
 
     @property
+    def run_id(self) -> str:
+        """The run it was recorded in; empty where it was not. A request of this model is named RUN.NUMBER."""
+        return self.answer_id.rpartition(".")[0] if self.recorded else ""
+
+    @property
     def same_answer(self) -> bool:
         return self.label == self.dense_label
 
@@ -84,7 +89,7 @@ def run_live(model: RoutedModel, text: str, *, budget: float, head: str, recorde
         repeats=repeats,
         n_layers=model.config.n_layers,
         n_experts=model.config.n_experts,
-        trace=_trace_frame(ours),
+        trace=answer_trace(ours),
         answer_id=ours.request_id,
         recorded=recorder is not None,
     )
@@ -101,7 +106,8 @@ def _times(model: RoutedModel, text: str, settings: tuple[Setting, ...], repeats
     return [median(times) for times in timed]
 
 
-def _trace_frame(answer: Answer) -> pd.DataFrame:
+def answer_trace(answer: Answer) -> pd.DataFrame:
+    """The trace of an answer that kept it, with every expert, as in `moe_core.analysis.trace`."""
     trace = answer.trace
     assert trace is not None, "the setting keeps traces"
     best_LT = trace.margins_LTE.argmax(axis=2)

@@ -26,7 +26,20 @@ page = st.navigation(
     [
         st.Page(PAGES / "overview.py", title=t("Overview"), icon=":material/insights:", url_path="home", default=True),
         st.Page(PAGES / "live.py", title=t("Live inference"), icon=":material/bolt:", url_path="live"),
+        st.Page(
+            PAGES / "why_this_expert.py",
+            title=t("Why this expert"),
+            icon=":material/help_center:",
+            url_path="why_this_expert",
+        ),
         st.Page(PAGES / "load_balance.py", title=t("Load balance"), icon=":material/balance:", url_path="load_balance"),
+        st.Page(
+            PAGES / "expert_specialization.py",
+            title=t("Expert specialization"),
+            icon=":material/category:",
+            url_path="specialization",
+        ),
+        st.Page(PAGES / "expert_card.py", title=t("Expert card"), icon=":material/badge:", url_path="expert_card"),
         st.Page(
             PAGES / "threshold_tuning.py",
             title=t("Threshold tuning"),

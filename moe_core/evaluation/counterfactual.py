@@ -1,6 +1,5 @@
 """Runs counterfactual pairs through the model: texts in, routed texts out, compared by `analysis.counterfactual`."""
 
-import json
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -24,7 +23,7 @@ def routed_texts(model: RoutedModel, texts: Sequence[str], *, budget: float, hea
     Raises InputError for a text, budget or head that cannot be used.
     """
     session = model.session(Setting(budget=budget, head=head, keep_traces=True))
-    tokenizer, unknown = model.tokenizer.tokenizer, unknown_piece(model)
+    tokenizer, unknown = model.tokenizer.tokenizer, model.tokenizer.unknown_piece
     result = []
     for start in range(0, len(texts), CHUNK):
         part = list(texts[start : start + CHUNK])
@@ -54,13 +53,6 @@ def routed_texts(model: RoutedModel, texts: Sequence[str], *, budget: float, hea
                 )
             )
     return result
-
-
-def unknown_piece(model: RoutedModel) -> str | None:
-    """What the tokenizer writes for a word it does not have; None for one that has every word."""
-    document = json.loads(model.tokenizer.tokenizer.to_str())
-    value = document.get("model", {}).get("unk_token")
-    return value if isinstance(value, str) else None
 
 
 def run_counterfactuals(

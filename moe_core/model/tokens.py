@@ -1,5 +1,6 @@
 """Text -> token ids, with the checks that every text has to pass before a model sees it."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,9 @@ class TextTokenizer:
         self.tokenizer.no_padding()
         self.tokenizer.no_truncation()
         self.max_tokens = max_tokens
+        unknown = json.loads(self.tokenizer.to_str()).get("model", {}).get("unk_token")
+        # what it writes for a word it does not have; None for one that has every word
+        self.unknown_piece: str | None = unknown if isinstance(unknown, str) else None
 
     def encode(self, texts: Sequence[str], *, truncate: bool = False, first_number: int = 1) -> list[TokenizedText]:
         """Raises InputError, naming the text by its number, if it is blank, too long, or holds nothing to read."""

@@ -12,7 +12,9 @@ from tests.browser.conftest import Server, Watched, infer
 
 pytestmark = pytest.mark.browser
 
-PAGES = ("overview", "live", "load_balance", "counterfactual_lab", "fairness_audit", "audit_log", "sql")
+PAGES = (
+    "overview", "live", "why_this_expert", "load_balance", "counterfactual_lab", "fairness_audit", "audit_log", "sql",
+)  # fmt: skip
 TEXT = "The parcel never arrived and nobody answers."
 HOSTILE = '<img src=x onerror="window.hacked=1"> ![p](http://example.invalid/p.png) <script>window.hacked=1</script>'
 

@@ -28,9 +28,11 @@ _component = st.components.v2.component(
 )
 
 
-def canvas_data(arrays: TraceArrays, *, selected: int, t: Translate, dark: bool) -> dict[str, Any]:
-    """What the component needs, as JSON. Scores and thresholds are rounded to 1/254 for colours and tooltip;
-    255 stands for a value that was not recorded."""
+def canvas_data(
+    arrays: TraceArrays, *, selected: int, t: Translate, dark: bool, chips_only: bool = False
+) -> dict[str, Any]:
+    """What the component needs, as JSON; `chips_only` leaves the map away. Scores and thresholds are rounded to 1/254
+    for colours and tooltip; 255 stands for a value that was not recorded."""
     _, n_layers, n_experts = arrays.active_TLE.shape
     counts = arrays.active_TLE.sum(axis=(1, 2)).astype(int).tolist()
     colours = palette(dark)
@@ -50,6 +52,7 @@ def canvas_data(arrays: TraceArrays, *, selected: int, t: Translate, dark: bool)
         "thresholds": base64.b64encode(thresholds).decode(),
         "active": base64.b64encode(active).decode(),
         "selected": selected,
+        "chips_only": chips_only,
         "labels": {
             "chips": t("Tokens; the number is how many experts ran for it over all layers"),
             "experts": t("experts"),

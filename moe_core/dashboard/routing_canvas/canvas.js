@@ -137,7 +137,7 @@ function fillLegend(view) {
 
 function draw(view) {
   const { data, canvas } = view
-  if (!data || !view.root.isConnected) return
+  if (!data || data.chips_only || !view.root.isConnected) return
   const count = data.tokens.length
   const width = Math.max(200, view.root.clientWidth)
   const cell = Math.min(MAX_CELL, Math.max(MIN_CELL, (width - GUTTER - 2) / count))
@@ -229,6 +229,8 @@ function update(view, data) {
   for (const name of ['ink', 'muted', 'border', 'card', 'accent', 'primary']) {
     view.root.style.setProperty(`--rl-${name}`, palette[name])
   }
+  view.scroll.style.display = data.chips_only ? 'none' : ''
+  view.legend.style.display = data.chips_only ? 'none' : ''
   if (fresh) {
     view.scores = decode(data.scores)
     view.thresholds = decode(data.thresholds)

@@ -12,7 +12,7 @@ from babel.messages.pofile import read_po
 from moe_core.dashboard import i18n
 
 ROOT = Path(__file__).resolve().parents[3]
-FOLDERS = ("moe_core/analysis", "moe_core/charts", "moe_core/dashboard", "pages")
+FOLDERS = ("moe_core/analysis", "moe_core/charts", "moe_core/dashboard", "moe_core/explain", "pages")
 MARKERS = ("t", "N_")
 
 

@@ -1,0 +1,96 @@
+"""What the page *Why this expert* explains: a text and the setting it ran at, from the log or typed in.
+
+A source is `blocked` where its decisions cannot be computed again; the panel says why and what to do.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import pandas as pd
+
+from moe_core.analysis.message import N_, Message
+from moe_core.model.reference import RoutedModel
+from moe_core.model.requests import Setting
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """One text. `identity` tells it from others; request_id, run_id: where it was recorded, None for a typed text."""
+
+    identity: str
+    text: str
+    setting: Setting
+    request_id: str | None = None
+    run_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """Why a recorded request cannot be explained, and what to do."""
+
+    why: Message
+    remedy: Message
+
+
+ERASED = Blocked(
+    Message(N_("The text of this request was erased or never kept, so its decisions cannot be computed again.")),
+    Message(N_("What was recorded of them (scores, thresholds, margins) is still in the audit log. To explain a "
+               "decision, choose a request whose text is kept, or type the text below “Own text”.")),
+)  # fmt: skip
+DENSE = Blocked(
+    Message(N_("This request was answered by the dense original: every part of it ran, so nothing was decided.")),
+    Message(N_("Choose an adaptive run; the same text may have been answered in both modes.")),
+)
+NO_SETTING = Blocked(
+    Message(N_("The run does not say at which setting it was made (imported runs do not), so its decisions cannot be "
+               "computed again.")),
+    Message(N_("Run the text here: choose “Own text”, or record it with `routelens infer`.")),
+)  # fmt: skip
+
+
+def other_model(run: "pd.Series[Any]", model: RoutedModel) -> Blocked:
+    """The run was made by a model that is not loaded here."""
+    return Blocked(
+        Message(
+            N_("The request was answered by another model ({theirs}, {their_hash}) than the one that is loaded here "
+               "({ours}, {our_hash}): an explanation by this one would not be true."),
+            {"theirs": str(run["model"]), "their_hash": str(run["model_sha256"])[:12], "ours": model.name,
+             "our_hash": model.sha256[:12]},
+        ),
+        Message(N_("Start the dashboard with that model's folder in ROUTELENS_MODEL, or choose a run of this model.")),
+    )  # fmt: skip
+
+
+def recorded_source(
+    request: "pd.Series[Any]", run: "pd.Series[Any]", setting: str | None, model: RoutedModel
+) -> Source | Blocked:
+    """request: as `data.request`; run: a row of `data.runs`; setting: JSON text of the run's setting."""
+    if str(request["mode"]) == "dense":
+        return DENSE
+    if str(run["model_sha256"]) != model.sha256:
+        return other_model(run, model)
+    if pd.isna(request["text"]):
+        return ERASED
+    if setting is None:
+        return NO_SETTING
+    return Source(
+        identity=str(request["request_id"]),
+        text=str(request["text"]),
+        setting=setting_of(json.loads(setting), model),
+        request_id=str(request["request_id"]),
+        run_id=str(request["run_id"]),
+    )
+
+
+def setting_of(recorded: Mapping[str, Any], model: RoutedModel) -> Setting:
+    """The setting that a run recorded; what other versions may have added is left out, and so is a head that the model
+    does not have."""
+    known = {field.name for field in fields(Setting)}
+    values = {name: value for name, value in recorded.items() if name in known}
+    if values.get("thresholds_L") is not None:
+        values["thresholds_L"] = tuple(values["thresholds_L"])
+    values["unavailable"] = tuple((int(layer), int(expert)) for layer, expert in values.get("unavailable") or ())
+    setting = Setting(**values)
+    return setting if setting.head is None or setting.head in model.heads else replace(setting, head=None)
