@@ -16,6 +16,7 @@ from moe_core.cli import (
     data_verbs,
     evaluation_verb,
     expert_verb,
+    explain_verb,
     import_verb,
     inference_verbs,
     lifecycle_verbs,
@@ -47,6 +48,7 @@ app.command("upcycle")(upcycle_verb.upcycle)
 app.command("evaluate")(evaluation_verb.evaluate)
 app.command("audit-expert")(audit_expert_verb.audit_expert)
 app.command("counterfactual")(counterfactual_verb.counterfactual)
+app.command("explain")(explain_verb.explain)
 app.command("index")(log_verbs.index)
 app.command("verify")(verify_verb.verify)
 app.command("query")(query_verb.query)
