@@ -10,7 +10,7 @@ import pytest
 
 from moe_core.analysis.metric_info import METRICS, metric_info
 from moe_core.analysis.trace import TraceArrays
-from moe_core.dashboard import counterfactual_view, data, demo, fairness_verdicts, numbers, tuning_numbers, widgets
+from moe_core.dashboard import counterfactual_view, data, demo, fairness_verdicts, numbers, tuning_numbers, why_view, widgets
 from moe_core.dashboard.flags import FLAG_WORDS, flag_words
 from moe_core.dashboard.routing_canvas import canvas_data, routing_alt
 from moe_core.errors import InputError
@@ -37,6 +37,7 @@ def test_every_shown_metric_is_explained() -> None:
         *tuning_numbers.METRICS,
         *counterfactual_view.METRICS,
         *fairness_verdicts.METRICS,
+        *why_view.METRICS,
     }
     assert shown == set(METRICS)
     for key in shown:
