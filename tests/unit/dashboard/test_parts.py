@@ -10,7 +10,16 @@ import pytest
 
 from moe_core.analysis.metric_info import METRICS, metric_info
 from moe_core.analysis.trace import TraceArrays
-from moe_core.dashboard import counterfactual_view, data, demo, fairness_verdicts, numbers, tuning_numbers, why_view, widgets
+from moe_core.dashboard import (
+    counterfactual_view,
+    data,
+    demo,
+    fairness_verdicts,
+    numbers,
+    tuning_numbers,
+    why_view,
+    widgets,
+)
 from moe_core.dashboard.flags import FLAG_WORDS, flag_words
 from moe_core.dashboard.routing_canvas import canvas_data, routing_alt
 from moe_core.errors import InputError
