@@ -15,6 +15,7 @@ from moe_core.cli import (
     counterfactual_verb,
     data_verbs,
     evaluation_verb,
+    explain_verb,
     import_verb,
     inference_verbs,
     lifecycle_verbs,
@@ -45,6 +46,7 @@ app.command("upcycle")(upcycle_verb.upcycle)
 app.command("evaluate")(evaluation_verb.evaluate)
 app.command("audit-expert")(audit_expert_verb.audit_expert)
 app.command("counterfactual")(counterfactual_verb.counterfactual)
+app.command("explain")(explain_verb.explain)
 app.command("index")(log_verbs.index)
 app.command("verify")(verify_verb.verify)
 app.command("query")(query_verb.query)

@@ -126,6 +126,21 @@ def request_tokens(index: Index, request_id: str, run_id: str | None = None) -> 
     return _ask(index, "request_tokens", tokens=files.tokens, request_no=files.request_no)
 
 
+def run_of_request(index: Index, request_id: str, run_id: str | None = None) -> pd.DataFrame:
+    """-> (run_id, source, model, model_sha256, n_layers, n_experts, mode, config, software, text, text_hash,
+    started_at) one row: how a request was run. Raises RequestNotFoundError."""
+    frame = _ask(index, "run_of_request", request_id=request_id, run_id=run_id)
+    if frame.empty:
+        raise RequestNotFoundError(f"The store {index.store.path} holds no request {request_id!r}.")
+    return frame
+
+
+def answered_together(index: Index, request_id: str, run_id: str) -> pd.DataFrame:
+    """-> (request_id, text) one row per request of the same batch, in the order in which they were handed over: their
+    times of beginning are the same, to the microsecond."""
+    return _ask(index, "answered_together", request_id=request_id, run_id=run_id)
+
+
 def latency_by(index: Index, run_id: str | None = None) -> pd.DataFrame:
     """-> (mode, budget, n, p50_ms, p95_ms, p99_ms, mean_ms, mean_tokens) one row per mode and budget of requests."""
     return _ask(index, "latency_by", run_id=run_id)

@@ -14,7 +14,7 @@ VERBS = {
     "data get", "bench log", "bench model", "bench views", "upcycle", "keys new",
     "redact", "retain", "export", "doctor", "migrate",
     "counterfactual", "audit-expert",
-    "import parquet", "audit",
+    "import parquet", "audit", "explain",
 }  # fmt: skip
 
 
