@@ -156,7 +156,7 @@ def test_the_setting_of_a_run_is_read_back(tiny_model: RoutedModel) -> None:
 def test_the_replay_says_whether_the_log_agrees(
     open_page: Open, sample_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All requests of the batch are run again, and the decisions are the same; a log that says otherwise is told apart."""
+    """All requests of the batch are run again: the same decisions; a log that says otherwise is told apart."""
     from moe_core.dashboard import why_replay
 
     monkeypatch.setattr(why_replay, "MOST_AT_ONCE", 100)
