@@ -40,6 +40,7 @@ with widgets.error_boundary(ctx, whole_page=True):
         n_experts=result.n_experts,
         key="live",
         request=result.answer_id,
+        run_id=result.run_id,
         recorded=result.recorded,
     )
     widgets.formulas(ctx, numbers.LIVE_METRICS, key="live_formulas")

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from moe_core.charts import load_balance
-from moe_core.dashboard import data, filters, numbers, widgets
+from moe_core.dashboard import data, expert_link, filters, numbers, widgets
 from moe_core.dashboard.context import page_context
 from moe_core.dashboard.first_start import first_start
 from moe_core.dashboard.layer_card import layer_card
@@ -38,9 +38,11 @@ with widgets.error_boundary(ctx, whole_page=True):
         balance.experts,
         title=t("Which experts are busy, cold or unused?"),
         caption=numbers.load_caption(ctx, balance.summary),
-        note=t("Orange runs more often than an equal share, blue less; 0 marks an unused expert."),
+        note=t("Orange runs more often than an equal share, blue less; 0: unused. Click an expert for its card."),
         key="load_map",
+        on_click=expert_link.nothing,
     )
+    expert_link.follow_click("load_map_chart", run_id)
     left, right = widgets.chart_columns([1, 1], key="load")
     with left:
         layer_card(ctx, balance)
@@ -66,6 +68,6 @@ with widgets.error_boundary(ctx, whole_page=True):
         key="load_expert_numbers",
     ):
         experts = numbers.expert_table(ctx, balance.experts)
-        widgets.table(experts, key="load_expert_table", height=320, wide=[t("State")])
+        expert_link.card_rows(ctx, experts, balance.experts, run_id, key="load_expert_table", wide=[t("State")])
         widgets.csv_download(ctx, experts, file_name="experts.csv", key="load_download")
     widgets.formulas(ctx, numbers.LOAD_METRICS, key="load_formulas")

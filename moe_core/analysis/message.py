@@ -27,3 +27,8 @@ class Message:
 
 
 Param: TypeAlias = float | int | str | Message
+
+
+def named(name: str) -> Message:
+    """A name from the data as people read it, translated where it is known: `travel_and_hotels`."""
+    return Message(name.replace("_", " ").replace("{", "{{").replace("}", "}}"))

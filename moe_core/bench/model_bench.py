@@ -26,7 +26,8 @@ from moe_core.bench.timing import Samples, interleave
 from moe_core.bench.variants import Variant, full_list, quick_list, rival
 from moe_core.bench.workload import REGIMES, Batch, Regime, Workload, load_workload
 from moe_core.errors import InputError
-from moe_core.model.reference import REFERENCE_FOLDER, RoutedModel, load_model
+from moe_core.model.folder import REFERENCE_FOLDER
+from moe_core.model.reference import RoutedModel, load_model
 
 SEED = 7
 SAME_PRECISION = {"bfloat16": "dense-bf16"}

@@ -53,6 +53,7 @@ def load_heatmap(frame: pd.DataFrame, *, t: Translate = str, dark: bool = False)
             },
         )
     )
+    fig.add_trace(_places(frame, len(experts)))
     top = frame.sort_values("load_over_ideal", ascending=False).head(OUTLIERS)
     for row in pd.concat([top[top["load_over_ideal"] >= 1.2], frame[frame["n"] == 0]]).itertuples():
         text = "0" if row.n == 0 else f"{row.load_over_ideal:.1f}×"
@@ -70,6 +71,17 @@ def load_heatmap(frame: pd.DataFrame, *, t: Translate = str, dark: bool = False)
     fig.update_yaxes(autorange="reversed", showgrid=False)
     fig.update_xaxes(showgrid=False, title_text=t("Expert"))
     return fig
+
+
+def _places(frame: pd.DataFrame, n_experts: int) -> go.Scatter:
+    """An unseen point in the middle of every cell: a heatmap itself cannot be clicked in Streamlit."""
+    return go.Scatter(
+        x=[f"E{e}" for e in frame["expert_id"]], y=[f"L{layer}" for layer in frame["layer"]], mode="markers",
+        marker={"symbol": "square", "size": max(8, min(34, 700 // max(n_experts, 1))), "opacity": 0},
+        selected={"marker": {"opacity": 0}}, unselected={"marker": {"opacity": 0}},
+        customdata=frame[["load_over_ideal", "n", "layer", "expert_id"]].to_numpy().tolist(),
+        hovertemplate="%{y} · %{x}<br>%{customdata[0]:.2f}×<br>n = %{customdata[1]:,}<extra></extra>",
+    )  # fmt: skip
 
 
 def load_heatmap_alt(frame: pd.DataFrame, *, t: Translate = str) -> str:

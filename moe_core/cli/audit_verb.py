@@ -8,6 +8,8 @@ import typer
 from moe_core.cli.output import DEFAULT_STORE, JsonFlag, StoreOption, emit, table
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from moe_core.analysis.audit.audit import AuditReport
 
 
@@ -35,6 +37,15 @@ def audit(
     run: Annotated[
         list[str] | None, typer.Option("--run", metavar="ID", help="Run to audit; repeatable.", show_default="newest")
     ] = None,
+    min_group: Annotated[
+        int | None,
+        typer.Option("--min-group", metavar="N", help="Documents that a group needs to be tested.",
+                     show_default="20 where two groups have as many, else 5"),
+    ] = None,
+    windows: Annotated[
+        str | None,
+        typer.Option("--windows", metavar="hour|day|week|N", help="The same audit over time too; N: equal numbers."),
+    ] = None,
     settings: Annotated[
         Path | None, typer.Option("--settings", help="TOML file with permutations, seed, effect gates, ...")
     ] = None,
@@ -51,6 +62,7 @@ def audit(
 
     from moe_core.analysis.audit.question import LogFrames, Question, audit_question
     from moe_core.analysis.audit.settings import AuditSettings
+    from moe_core.analysis.audit.windows import watch, window_length
     from moe_core.config import load_config
     from moe_core.errors import IndexLockedError
     from moe_core.log.audit_queries import audit_frames
@@ -60,6 +72,9 @@ def audit(
     chosen = AuditSettings() if settings is None else load_config(settings, AuditSettings)
     if reference is not None:
         chosen = replace(chosen, reference=reference)
+    if min_group is not None:
+        chosen = replace(chosen, min_group=min_group)
+    length = None if windows is None else window_length(windows)
     opened = open_store(store)
     try:
         index = Index.open(opened)
@@ -71,12 +86,13 @@ def audit(
             Question(group=group, outcome=outcome, favourable=favourable, strata=tuple(strata or ()), unit=unit),
             chosen,
         )
-    emit(audited.document(), [] if as_json else _lines(audited.report, audited.run_ids), as_json)
+    frame = None if length is None else watch(audited.report.documents, length, chosen, audited.outcomes)
+    emit(audited.document(frame), [] if as_json else _lines(audited.report, audited.run_ids, frame), as_json)
     if not audited.report.validity.valid:
         raise typer.Exit(1)
 
 
-def _lines(report: "AuditReport", runs: list[str]) -> list[str]:
+def _lines(report: "AuditReport", runs: list[str], windows: "pd.DataFrame | None") -> list[str]:
     from moe_core.analysis.audit import report_lines as lines
 
     shown = [f"Audit of {', '.join(runs)}", *lines.heading(report), ""]
@@ -86,4 +102,7 @@ def _lines(report: "AuditReport", runs: list[str]) -> list[str]:
     for head, rows in tables:
         if rows:
             shown += [*table(head, rows), ""]
-    return [*shown, *lines.rare_case_lines(report), *lines.self_test_lines(report), "", *lines.method_lines(report)]
+    if windows is not None:
+        shown += [*table(*lines.window_table(windows)), *lines.window_lines(windows, report), ""]
+    shown += [*lines.latency_lines(report), *lines.rare_case_lines(report), *lines.self_test_lines(report)]
+    return [*shown, "", *lines.method_lines(report)]

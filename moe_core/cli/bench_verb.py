@@ -40,7 +40,7 @@ def bench_model_verb(
     if keep:
         from moe_core.bench.wall import record
         from moe_core.evaluation.card import write_card
-        from moe_core.model.reference import REFERENCE_FOLDER
+        from moe_core.model.folder import REFERENCE_FOLDER
 
         folder = model or REFERENCE_FOLDER
         note(f"wall times in {record(folder, document)}, card in {write_card(folder)}")

@@ -15,6 +15,7 @@ from moe_core.cli import (
     counterfactual_verb,
     data_verbs,
     evaluation_verb,
+    expert_verb,
     explain_verb,
     import_verb,
     inference_verbs,
@@ -22,6 +23,7 @@ from moe_core.cli import (
     log_verbs,
     query_verb,
     serve_verb,
+    specialization_verb,
     training_verbs,
     upcycle_verb,
     verify_verb,
@@ -51,6 +53,9 @@ app.command("index")(log_verbs.index)
 app.command("verify")(verify_verb.verify)
 app.command("query")(query_verb.query)
 app.command("audit")(audit_verb.audit)
+app.command("expert")(expert_verb.expert)
+app.command("ablate")(expert_verb.ablate)
+app.command("specialization")(specialization_verb.specialization)
 app.command("redact")(lifecycle_verbs.redact)
 app.command("retain")(lifecycle_verbs.retain)
 app.command("export")(lifecycle_verbs.export)

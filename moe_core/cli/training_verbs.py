@@ -51,8 +51,8 @@ def calibrate(
     as_json: JsonFlag = False,
 ) -> None:
     """Measure the dial on held-out text and write calibration.json."""
+    from moe_core.model.folder import REFERENCE_FOLDER
     from moe_core.model.pipeline import calibrate_folder
-    from moe_core.model.reference import REFERENCE_FOLDER
 
     folder = model or REFERENCE_FOLDER
     points = calibrate_folder(folder, heldout, n_texts=texts).points
@@ -80,8 +80,9 @@ def head_train(
     """Train a classifier on embeddings, dense and sparse, and store it in the model folder."""
     if not name.replace("_", "").replace("-", "").isalnum():
         raise InputError(f"Head name {name!r} must consist of letters, digits, _ and -.")
+    from moe_core.model.folder import REFERENCE_FOLDER
     from moe_core.model.head_training import LabelledTexts, train_and_measure
-    from moe_core.model.reference import REFERENCE_FOLDER, load_model
+    from moe_core.model.reference import load_model
 
     def labelled(path: Path) -> LabelledTexts:
         rows = read_rows(path, column=column)

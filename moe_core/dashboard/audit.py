@@ -149,8 +149,9 @@ def show_request(ctx: PageContext, request_id: str) -> None:
     run = data.runs(ctx).set_index("run_id").loc[request["run_id"]]
     trace = recorded_trace(decisions, token_texts(ctx, decisions, str(run["model"])))
     routing_view(
-        ctx, trace, n_layers=int(run["n_layers"]), n_experts=int(run["n_experts"]), key="audit", request=request_id
-    )
+        ctx, trace, n_layers=int(run["n_layers"]), n_experts=int(run["n_experts"]), key="audit", request=request_id,
+        run_id=str(request["run_id"]),
+    )  # fmt: skip
 
 
 def token_texts(ctx: PageContext, decisions: pd.DataFrame, model_name: str) -> list[str]:

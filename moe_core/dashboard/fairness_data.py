@@ -14,6 +14,7 @@ from moe_core.dashboard import data, resources
 from moe_core.dashboard.context import PageContext
 from moe_core.log import audit_queries as log
 
+MOST_LOOKED_AT = 20
 _one_audit = threading.Lock()  # each takes a core for seconds
 
 
@@ -22,6 +23,18 @@ def auditable_runs(ctx: PageContext) -> pd.DataFrame:
     runs = data.runs(ctx)
     runs = runs[runs["n_decisions"] > 0]
     return pd.concat([runs[runs["escalates"].isna()], runs[runs["escalates"].notna()]], ignore_index=True)
+
+
+def run_to_begin_with(ctx: PageContext, runs: pd.DataFrame, group: str | None) -> str | None:
+    """The newest of `runs` in which two groups of the column (None: of the one that is chosen by itself) are large
+    enough to be compared; None where no run has them among the MOST_LOOKED_AT newest that could."""
+    settings = AuditSettings()
+    could = runs[runs["n_requests"] >= 2 * settings.least_group].head(MOST_LOOKED_AT)
+    version = resources.version(ctx.store)
+    for run_id in could["run_id"]:
+        if _can_compare(str(ctx.store), version, str(run_id), group):
+            return str(run_id)
+    return None
 
 
 def choices(ctx: PageContext, run_ids: tuple[str, ...]) -> Choices:
@@ -60,6 +73,12 @@ def _choices(store: str, version: int, run_ids: tuple[str, ...]) -> Choices:
     return column_choices.choices(_requests(store, version, run_ids), AuditSettings())
 
 
+@st.cache_data(show_spinner=False, max_entries=256)
+def _can_compare(store: str, version: int, run_id: str, group: str | None) -> bool:
+    requests = log.audit_requests(resources.index(Path(store)), [run_id])
+    return column_choices.can_compare(requests, group, AuditSettings())
+
+
 @st.cache_data(show_spinner=False, max_entries=32)
 def _sizes(store: str, version: int, run_ids: tuple[str, ...], name: str) -> pd.DataFrame:
     return column_choices.group_sizes(_requests(store, version, run_ids), name)
@@ -91,4 +110,6 @@ def _audit(
 @st.cache_data(show_spinner=False, max_entries=8)
 def _over_time(_audited: Audited, length: pd.Timedelta, key: str) -> pd.DataFrame:
     with _one_audit:
-        return windows.watch(_audited.report.documents, length, _audited.report.settings)
+        return windows.watch(
+            _audited.report.documents, length, _audited.report.settings, _audited.outcomes
+        )

@@ -9,6 +9,7 @@ import streamlit as st
 from moe_core.analysis.audit.audit import FREQUENCY, LENGTH
 from moe_core.analysis.audit.column_choices import Choices, usual_favourable
 from moe_core.analysis.audit.question import Audited, Question
+from moe_core.analysis.audit.settings import AuditSettings
 from moe_core.dashboard import fairness_data, fairness_words, filters, resources, widgets
 from moe_core.dashboard.context import PageContext
 from moe_core.dashboard.numbers import run_label
@@ -82,15 +83,26 @@ def _run(ctx: PageContext, asked: Asked) -> None:
 
 
 def _runs(ctx: PageContext) -> tuple[str, ...]:
-    """The runs to audit; the newest one to begin with."""
+    """The runs to audit; to begin with, the newest one with two groups that are large enough."""
     t = ctx.t
     listed = fairness_data.auditable_runs(ctx).set_index("run_id")
     labels = {str(run_id): run_label(run, t) for run_id, run in listed.iterrows()}
+    wanted = st.session_state.get("fairness_group") or st.query_params.get("group")
+    fitting = fairness_data.run_to_begin_with(ctx, listed.reset_index(), wanted)
+    if fitting is None and wanted is not None:
+        fitting = fairness_data.run_to_begin_with(ctx, listed.reset_index(), None)
+    default = list(labels)[:1] if fitting is None else [fitting]
     chosen = filters.choices(
-        t("Runs"), list(labels), labels, key="fairness_runs", parameter="run", default=list(labels)[:1],
+        t("Runs"), list(labels), labels, key="fairness_runs", parameter="run", default=default,
         help=t("Runs of one model can be audited together."),
     )  # fmt: skip
-    return tuple(chosen or list(labels)[:1])
+    if fitting is None:
+        st.text(
+            t("No recent run has two groups of {n} requests or more in one column, so nothing can be compared yet. "
+              "Record texts with attributes (`routelens infer --file F.csv --attr COLUMN`), import a run, or choose "
+              "several runs together.").format(n=AuditSettings().least_group)
+        )  # fmt: skip
+    return tuple(chosen or default)
 
 
 def _question(

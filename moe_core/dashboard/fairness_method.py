@@ -41,8 +41,8 @@ def self_tests(ctx: PageContext, audited: Audited) -> None:
         )  # fmt: skip
         st.markdown(f"**{t('Record')}**: {passed[record.passed]}")
         st.text(
-            t("n = {decisions:,} decisions counted; {batches:,} batches left out as damaged, {requests:,} requests not "
-              "recorded.").format(
+            t("n = {decisions:,} decisions counted; batches left out as damaged: {batches:,}; requests not recorded: "
+              "{requests:,}.").format(
                 decisions=record.decisions, batches=record.left_out_batches, requests=record.unrecorded_requests
             )
         )  # fmt: skip

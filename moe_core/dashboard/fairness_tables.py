@@ -5,7 +5,7 @@ import pandas as pd
 from moe_core.analysis.audit.audit import AuditReport
 from moe_core.analysis.audit.compute import UNITS
 from moe_core.analysis.audit.routing_frames import MEAN_ACTIVE
-from moe_core.analysis.message import N_
+from moe_core.analysis.message import N_, Message
 from moe_core.dashboard import fairness_words as words
 from moe_core.dashboard.i18n import Translate
 
@@ -15,7 +15,6 @@ UNIT_WORDS = {
     "experts, mean over layers": N_("experts, mean over layers"),
     "floating-point operations": N_("floating-point operations"),
     "share": N_("share"),
-    "milliseconds a request, mean of the document": N_("milliseconds a request"),
 }
 
 
@@ -25,7 +24,7 @@ def groups(report: AuditReport, t: Translate) -> pd.DataFrame:
     return pd.DataFrame({
         t("Group"): sizes["group"], t("Documents (n)"): sizes["documents"], t("Requests (n)"): sizes["requests"],
         t("Tokens (n)"): sizes["tokens"],
-        t("Tested?"): [t("yes") if tested else t("no: too few") for tested in sizes["tested"]],
+        t("Tested?"): [t("yes") if tested else t("no: too small to test") for tested in sizes["tested"]],
     })  # fmt: skip
 
 
@@ -99,6 +98,22 @@ def latency(report: AuditReport, t: Translate) -> pd.DataFrame:
         t("Percentile, 95%"): [
             span(a, b, t, sign=False) for a, b in zip(rows["p95_low"], rows["p95_high"], strict=True)
         ],
+    })  # fmt: skip
+
+
+def windows(frame: pd.DataFrame, t: Translate) -> pd.DataFrame:
+    """The three verdicts of every window; why one was not audited."""
+    marks = {name: [MARK if found else "" for found in frame[name]]
+             for name in ("flagged", "compute_flagged", "outcome_flagged")}  # fmt: skip
+    return pd.DataFrame({
+        t("Window from (UTC)"): [f"{start:%Y-%m-%d %H:%M}" for start in frame["start"]],
+        t("Documents (n)"): frame["documents"], t("Routing"): marks["flagged"],
+        t("Difference, points"): (100 * frame["largest_difference"].astype(float)).round(1),
+        t("Detectable, points"): (100 * frame["minimum_detectable"].astype(float)).round(1),
+        t("p over all"): frame["p"].astype(float).round(4), t("Compute"): marks["compute_flagged"],
+        t("Largest ratio"): frame["compute_ratio"].astype(float).round(3), t("Outcome"): marks["outcome_flagged"],
+        t("Parity, points"): (100 * frame["outcome_difference"].astype(float)).round(1),
+        t("Not audited"): [words.message(r, t) if isinstance(r, Message) else "" for r in frame["reason"]],
     })  # fmt: skip
 
 

@@ -66,7 +66,7 @@ def who(ctx: PageContext, audited: Audited) -> None:
             st.text(
                 t("Left out: {n:,} {what}: {reason}").format(
                     n=excluded.n, what=whats.get(excluded.what, excluded.what),
-                    reason=fairness_words.sentence(excluded.reason, t),
+                    reason=fairness_words.message(excluded.reason, t),
                 )
             )  # fmt: skip
 

@@ -7,8 +7,10 @@ import pandas as pd
 import streamlit as st
 
 from moe_core.analysis.audit.cell_requests import cell_requests
+from moe_core.analysis.audit.compute import LATENCY, LATENCY_NOTE
 from moe_core.analysis.audit.question import Audited
 from moe_core.analysis.audit.routing import RoutingResult
+from moe_core.analysis.audit.windows import LENGTHS
 from moe_core.charts import fairness as charts
 from moe_core.dashboard import fairness_data, fairness_tables, fairness_words, filters, widgets
 from moe_core.dashboard.context import PageContext
@@ -16,7 +18,6 @@ from moe_core.dashboard.context import PageContext
 WITHIN, AS_THEY_ARE = "within", "marginal"
 MOST_LINKS = 8
 MOST_ROWS = 9  # of a table that does not scroll
-WINDOWS = {"hour": "1h", "day": "1D", "week": "7D"}
 
 
 def routing(ctx: PageContext, audited: Audited) -> None:
@@ -81,11 +82,12 @@ def tables(ctx: PageContext, audited: Audited) -> None:
         _table(fairness_tables.compute(report, t), key="fairness_compute_table")
         if report.compute.missing:
             reasons = report.compute.missing.items()
-            st.text("\n".join(f"{fairness_words.metric(k, t)}: {fairness_words.sentence(v, t)}" for k, v in reasons))
+            st.text("\n".join(f"{fairness_words.metric(k, t)}: {fairness_words.message(v, t)}" for k, v in reasons))
         if report.compute.equal:
             names = ", ".join(fairness_words.metric(name, t) for name in report.compute.equal)
             st.text(t("Equal by construction, so without p: {names}").format(names=names))
         if len(report.compute.latency):
+            st.text(f"{fairness_words.metric(LATENCY, t)}: {t(LATENCY_NOTE)}")
             widgets.table(fairness_tables.latency(report, t), key="fairness_latency_table", height="content")
         st.caption(t("Both depend on what the texts say: only parallel texts compare languages."))
     if report.outcome is None:
@@ -95,7 +97,7 @@ def tables(ctx: PageContext, audited: Audited) -> None:
         st.text(
             t("Outcome: {column}. Favourable: {value}. Unknown in {unknown:,} requests.").format(
                 column=fairness_words.column(result.column, t, audited.attributes),
-                value=fairness_words.sentence(result.favourable, t), unknown=result.unknown,
+                value=fairness_words.message(result.favourable, t), unknown=result.unknown,
             )
         )  # fmt: skip
         for number, frame in enumerate(fairness_tables.outcome(report, t)):
@@ -105,7 +107,7 @@ def tables(ctx: PageContext, audited: Audited) -> None:
             p = fairness_tables.probability(result.exact_p)
             st.caption(t("Fisher's exact test of the two groups, p: {p}").format(p=p))
         for note in result.notes:
-            st.text(fairness_words.sentence(note, t))
+            st.text(fairness_words.message(note, t))
         st.caption(
             t("The rule of thumb is {rule:.0%} of the highest rate; equal rates and equal errors cannot both hold "
               "where base rates differ.").format(rule=report.settings.outcome_ratio)
@@ -120,21 +122,23 @@ def over_time(ctx: PageContext, audited: Audited) -> None:
             return
         labels = {"hour": t("one hour"), "day": t("one day"), "week": t("one week")}
         length = filters.choice(
-            t("Length of a window"), list(WINDOWS), labels, key="fairness_window", parameter="window", default="day"
+            t("Length of a window"), list(LENGTHS), labels, key="fairness_window", parameter="window", default="day"
         )  # fmt: skip
         with st.spinner(t("Auditing …")), widgets.error_boundary(ctx):
             key = json.dumps([audited.identity, repr(audited.question), audited.report.documents.n,
                               audited.report.settings.reference], default=str)  # fmt: skip
-            frame = fairness_data.over_time(audited, pd.Timedelta(WINDOWS[length]), key)
+            frame = fairness_data.over_time(audited, LENGTHS[length], key)
             widgets.chart(
                 charts.difference_over_time(frame, t=t, dark=ctx.dark), key="fairness_time_chart",
                 alt=charts.difference_over_time_alt(frame, t=t),
             )  # fmt: skip
             st.caption(charts.difference_over_time_alt(frame, t=t))
             st.caption(
-                t("Largest difference of any expert in each window; each is tested at 5% divided by the number of "
-                  "windows, so that watching for long makes no alarm likely. Diamond = flagged. Without strata.")
+                t("Largest difference of any expert in each window; each verdict of each window is tested at 5% "
+                  "divided by the number of windows, so that watching for long makes no alarm likely. Diamond = "
+                  "routing flagged. Without strata.")
             )  # fmt: skip
+            _table(fairness_tables.windows(frame, t), key="fairness_time_table")
 
 
 def downloads(ctx: PageContext, audited: Audited) -> None:

@@ -4,7 +4,7 @@ Names of groups and columns come from the log: they are foreign text and stay as
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import replace
 
 from moe_core.analysis.audit.contrasts import ALL_OTHERS
@@ -42,32 +42,6 @@ COLUMNS: dict[str, str] = {
     "budget": N_("budget"),
 }
 RULES: dict[str, str] = {"below": N_("below"), "not below": N_("not below"), "uncertain": N_("uncertain")}
-# reasons and notes as the analysis words them; the groups of each pattern are the fields of its sentence, in order
-SENTENCES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
-    (r"(.*) is not known", N_("{column} is not known"), ("column",)),
-    (r"nothing was routed", N_("nothing was routed"), ()),
-    (r"their group has fewer than (\d+) documents", N_("their group has fewer than {n} documents"), ("n",)),
-    (r"no text is on record", N_("no text is on record"), ()),
-    (r"the log holds no FLOPs", N_("the log holds no FLOPs"), ()),
-    (r"the log holds no latency", N_("the log holds no latency"), ()),
-    (
-        r"fewer than (\d+) documents of some group have it",
-        N_("fewer than {n} documents of some group have it"),
-        ("n",),
-    ),
-    (
-        r"no right answer is '(.*)', so that error rates are left out",
-        N_("no right answer is {value}, so error rates are left out"),
-        ("value",),
-    ),
-    (r"above the median (.*)", N_("above the median {value}"), ("value",)),
-    (
-        r"a number is favourable above the median of all requests",
-        N_("a number is favourable above the median of all requests"),
-        (),
-    ),
-    (r"'(.*)' was taken as favourable; .*", N_("{value} was taken as favourable"), ("value",)),
-)
 FLAGS: dict[str, str] = {
     "--group": N_("the group column"),
     "--outcome": N_("the outcome"),
@@ -92,20 +66,9 @@ def group(name: object, t: Translate) -> str:
     return t(N_("all others")) if name == ALL_OTHERS else str(name)
 
 
-def sentence(text: str, t: Translate) -> str:
-    """A reason or note of the analysis in the visitor's language; one that is not known here as it is."""
-    for pattern, msgid, names in SENTENCES:
-        match = re.fullmatch(pattern, text, re.DOTALL)
-        if match:
-            return t(msgid).format(**dict(zip(names, match.groups(), strict=True)))
-    return text
-
-
 def message(found: Message, t: Translate) -> str:
     """A sentence of the audit with the names in it put into words. Foreign text may be in it: show it as text."""
-    params: Mapping[str, Param] = {
-        key: value if isinstance(value, Message) else _param(key, value, t) for key, value in found.params.items()
-    }
+    params = {key: _param(key, value, t) for key, value in found.params.items()}
     return _without_flags(replace(found, params=params).text(t), t)
 
 
@@ -131,7 +94,7 @@ def digits(value: float) -> str:
     return f"{float(value):,.1f}" if abs(value) >= 100 else f"{float(value):.4g}"
 
 
-def _param(key: str, value: float | int | str, t: Translate) -> float | int | str:
+def _param(key: str, value: Param, t: Translate) -> Param:
     if isinstance(value, float) and abs(value) >= 1e4:
         return _Readable(value)
     if not isinstance(value, str):

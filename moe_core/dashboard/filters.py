@@ -58,10 +58,8 @@ def choice(
     default: str | None = None,
     always: bool = False,
 ) -> str:
-    """A select box whose value is also in the link. An option that does not exist falls back to the first one.
-
-    `always`: the default is in the link, too, where it may be another one tomorrow.
-    """
+    """A select box whose value is also in the link; its default only if `always`. An option that does not exist falls
+    back to the first one."""
     wanted = st.session_state.get(key, st.query_params.get(parameter, default))
     st.session_state[key] = wanted if wanted in options else (default if default in options else options[0])
     value = st.selectbox(label, options, format_func=distinct(options, labels).__getitem__, key=key)

@@ -46,6 +46,11 @@ class LiveResult:
     recorded: bool
 
     @property
+    def run_id(self) -> str:
+        """The run it was recorded in; empty where it was not. A request of this model is named RUN.NUMBER."""
+        return self.answer_id.rpartition(".")[0] if self.recorded else ""
+
+    @property
     def same_answer(self) -> bool:
         return self.label == self.dense_label
 

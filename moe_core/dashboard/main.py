@@ -34,6 +34,13 @@ page = st.navigation(
         ),
         st.Page(PAGES / "load_balance.py", title=t("Load balance"), icon=":material/balance:", url_path="load_balance"),
         st.Page(
+            PAGES / "expert_specialization.py",
+            title=t("Expert specialization"),
+            icon=":material/category:",
+            url_path="specialization",
+        ),
+        st.Page(PAGES / "expert_card.py", title=t("Expert card"), icon=":material/badge:", url_path="expert_card"),
+        st.Page(
             PAGES / "threshold_tuning.py",
             title=t("Threshold tuning"),
             icon=":material/tune:",

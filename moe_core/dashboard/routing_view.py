@@ -5,7 +5,7 @@ import streamlit as st
 
 from moe_core.analysis.trace import experts_per_token, token_decisions, trace_arrays
 from moe_core.charts import decision
-from moe_core.dashboard import widgets
+from moe_core.dashboard import expert_link, widgets
 from moe_core.dashboard.context import PageContext
 from moe_core.dashboard.flags import flag_words
 from moe_core.dashboard.routing_canvas import canvas_data, routing_canvas
@@ -14,11 +14,12 @@ from moe_core.dashboard.why_link import why_link
 
 @st.fragment
 def routing_view(
-    ctx: PageContext, trace: pd.DataFrame, *, n_layers: int, n_experts: int, key: str, request: str,
+    ctx: PageContext, trace: pd.DataFrame, *, n_layers: int, n_experts: int, key: str, request: str, run_id: str = "",
     recorded: bool = True,
 ) -> None:  # fmt: skip
-    """Map, token and tables of one trace; reruns on its own when a token is chosen. Another `request` starts
-    with its first ordinary token; a `recorded` one has a link to the explanation of its decisions."""
+    """Map, token and tables of one trace; reruns on its own when a token is chosen. Another `request` starts with its
+    first ordinary token; a `recorded` one has a link to the explanation of its decisions. `run_id`: whose experts they
+    are; empty where nothing was recorded."""
     t = ctx.t
     arrays = trace_arrays(trace, n_layers=n_layers, n_experts=n_experts)
     state = f"{key}_token"
@@ -35,13 +36,16 @@ def routing_view(
         st.session_state[state] = (request, clicked)
         st.rerun(scope="fragment")
     explained = request if recorded else None
-    _token_card(ctx, trace, chosen, arrays.tokens[chosen], n_experts=n_experts, key=key, request=explained)
+    _token_card(
+        ctx, trace, chosen, arrays.tokens[chosen], n_experts=n_experts, key=key, run_id=run_id, request=explained
+    )
     _tables(ctx, trace, key=key)
 
 
 def _token_card(
-    ctx: PageContext, trace: pd.DataFrame, position: int, token: str, *, n_experts: int, key: str, request: str | None
-) -> None:
+    ctx: PageContext, trace: pd.DataFrame, position: int, token: str, *, n_experts: int, key: str, run_id: str,
+    request: str | None,
+) -> None:  # fmt: skip
     t = ctx.t
     rows = token_decisions(trace, position)
     left, right = widgets.chart_columns([1, 1], key=key)
@@ -72,9 +76,11 @@ def _token_card(
             key=f"{key}_token_table",
         ),
     ):
-        widgets.table(
-            decision_table(ctx, rows).drop(columns=["position", "token"]), key=f"{key}_token_rows", height=438
-        )
+        shown = decision_table(ctx, rows).drop(columns=["position", "token"])
+        if run_id:
+            expert_link.card_rows(ctx, shown, rows, run_id, key=f"{key}_token_rows_{position}", height=438)
+        else:
+            widgets.table(shown, key=f"{key}_token_rows", height=438)
 
 
 def _token_name(ctx: PageContext, position: int, token: str, *, key: str) -> None:

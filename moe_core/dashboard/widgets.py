@@ -5,6 +5,7 @@ through `st.text`, `st.code`, `st.metric`'s value or a data frame, never through
 """
 
 import logging
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,9 +26,15 @@ MOST_PROBLEMS = 5
 logger = logging.getLogger(__name__)
 
 
-def chart(figure: go.Figure, *, key: str, alt: str) -> None:
-    """Show a Plotly figure with its own theme, without mode bar, with an alternative text."""
-    st.plotly_chart(figure, theme=None, config=CONFIG, key=key, alt=alt)
+def chart(figure: go.Figure, *, key: str, alt: str, on_click: Callable[[], None] | None = None) -> None:
+    """Show a Plotly figure with its own theme, without mode bar, with an alternative text. `on_click` runs after a
+    click on a point; what was clicked is in the session state under `key`."""
+    if on_click is None:
+        st.plotly_chart(figure, theme=None, config=CONFIG, key=key, alt=alt)
+    else:
+        st.plotly_chart(
+            figure, theme=None, config=CONFIG, key=key, alt=alt, on_select=on_click, selection_mode="points"
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,10 +106,12 @@ def chart_card(
     caption: str,
     key: str,
     note: str | None = None,
+    on_click: Callable[[], None] | None = None,
 ) -> None:
-    """A card with one chart, drawn in the visitor's language and theme, and a note on how to read it."""
+    """A card with one chart, drawn in the visitor's language and theme, and a note on how to read it; `on_click` as in
+    `chart`."""
     with card(title, caption, key=key):
-        chart(draw(frame, t=ctx.t, dark=ctx.dark), key=f"{key}_chart", alt=alt(frame, t=ctx.t))
+        chart(draw(frame, t=ctx.t, dark=ctx.dark), key=f"{key}_chart", alt=alt(frame, t=ctx.t), on_click=on_click)
         if note:
             st.caption(f"{ctx.t('How to read it')}: {note}")
 
@@ -110,6 +119,12 @@ def chart_card(
 def chart_columns(widths: Sequence[float], *, key: str) -> Sequence[DeltaGenerator]:
     """Columns for chart cards; on a narrow window they stand one below the other."""
     return st.container(key=f"charts_{key}").columns(widths)
+
+
+def literal(text: str) -> str:
+    """A sentence with foreign names in it as markdown that shows it letter by letter: no link, image or formula."""
+    safe = re.sub(r"[\\`*_\[\]<>$~#|!]", r"\\\g<0>", text)
+    return safe.replace("://", "\\:\\/\\/").replace("www.", "www\\.")
 
 
 def title(text: str) -> None:
@@ -138,6 +153,22 @@ def table(
         height=height or "auto",
         placeholder="—",
     )
+
+
+def choose_row(frame: pd.DataFrame, *, key: str, height: int, wide: Sequence[str] = ()) -> int | None:
+    """A table of which one row can be chosen -> its place, or None."""
+    state = st.dataframe(
+        frame,
+        key=key,
+        hide_index=True,
+        column_config=number_formats(frame) | {name: st.column_config.TextColumn(width=260) for name in wide},
+        height=height,
+        placeholder="—",
+        on_select="rerun",
+        selection_mode="single-row",
+    )
+    rows = list(state.selection.rows)
+    return int(rows[0]) if rows and rows[0] < len(frame) else None
 
 
 def number_formats(frame: pd.DataFrame) -> dict[str, Any]:

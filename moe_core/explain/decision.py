@@ -55,13 +55,16 @@ class Contribution:
 class Flip:
     """The smallest change of the router's input (before its norm) that turns the decision: `distance` (L2) and as a
     share of the input's own length. `closed_form`: by formula, else solved to `residual` (relative error of the
-    boundary's condition). All None if no change of that kind turns it, `reason` then says why."""
+    boundary's condition). All None if no change of that kind turns it, `reason` then says why. `leaves`, `enters`: for
+    a set of k experts as a whole, which one gives way to which."""
 
     distance: float | None
     relative: float | None
     closed_form: bool
     residual: float | None = None
     reason: str | None = None
+    leaves: int | None = None
+    enters: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

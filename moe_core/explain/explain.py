@@ -1,4 +1,7 @@
-"""`explain_decision`: why one expert ran, or did not, for one token in one layer of the reference model."""
+"""`explain_decision`: why one expert ran, or did not, for one token in one layer of the reference model.
+
+Its counterpart for Hugging Face models, `explain_hf`, is offered here too.
+"""
 
 from dataclasses import replace
 
@@ -11,6 +14,7 @@ from moe_core.explain.budgets import flip_alone, flip_by_rerun
 from moe_core.explain.components import Array, Path
 from moe_core.explain.decision import Contribution, DecisionExplanation, ExpertMargin
 from moe_core.explain.flips import flip_of_input, flip_of_linear
+from moe_core.explain.hf import explain_hf
 from moe_core.explain.reference_components import path_to_router, rule_of, run_layers
 from moe_core.explain.rules import Rule, ThresholdRule, TopKRule
 from moe_core.model.reference import RoutedModel
@@ -19,6 +23,8 @@ from moe_core.model.router import Router, Routing
 from moe_core.model.session import Session
 from moe_core.model.split import expert_layers
 from moe_core.model.tokens import TokenizedText
+
+__all__ = ["completeness_error", "contributions", "explain_decision", "explain_hf"]
 
 LARGEST_ERROR = 1e-4  # of the range of the layer's scores
 

@@ -82,10 +82,13 @@ def setting_of(run: LoggedRun) -> Setting:
     if run.text is None:
         raise InputError(f"The text of request {run.request_id} was redacted or not recorded: it cannot be run again.")
     known = {name: value for name, value in values.items() if name in Setting.__dataclass_fields__}
-    thresholds = known.get("thresholds_L")
-    known["thresholds_L"] = None if thresholds is None else tuple(float(v) for v in thresholds)
-    known["unavailable"] = tuple((int(layer), int(expert)) for layer, expert in known.get("unavailable") or ())
-    return Setting(**known)
+    try:
+        thresholds = known.get("thresholds_L")
+        known["thresholds_L"] = None if thresholds is None else tuple(float(v) for v in thresholds)
+        known["unavailable"] = tuple((int(layer), int(expert)) for layer, expert in known.get("unavailable") or ())
+        return Setting(**known)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"The setting of run {run.run_id} in the log cannot be understood ({error}).") from error
 
 
 def around(run: LoggedRun, model: RoutedModel) -> list[str]:

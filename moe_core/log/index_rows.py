@@ -52,12 +52,16 @@ def without_zone(moment: datetime) -> datetime:
 
 def _add_rows(connection: duckdb.DuckDBPyConnection, store: Store, batches: Sequence[BatchEntry]) -> None:
     """Each file is read once, and one statement per table adds what all of them hold."""
-    added: dict[str, list[pa.Table]] = {"requests": [], "load": [], "active": [], "pairs": []}
+    names = ("requests", "load", "active", "pairs", "document_experts", "document_layers")
+    added: dict[str, list[pa.Table]] = {name: [] for name in names}
     for batch in batches:
         requests = read_parquet(store.path / batch.files["requests"].path)
         sums = sums_of_batch(read_parquet(store.path / batch.files["decisions"].path, DECISION_COLUMNS), requests)
         added["requests"].append(_with(requests, batch_id=batch.batch_id, run_id=batch.run_id))
-        for name, table in (("load", sums.load), ("active", sums.active), ("pairs", sums.pairs)):
+        for name, table in (
+            ("load", sums.load), ("active", sums.active), ("pairs", sums.pairs),
+            ("document_experts", sums.documents.experts), ("document_layers", sums.documents.layers),
+        ):  # fmt: skip
             added[name].append(_with(table, run_id=batch.run_id))
     for name, tables in added.items():
         connection.register(f"new_{name}", pa.concat_tables(tables))

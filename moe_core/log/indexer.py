@@ -28,7 +28,7 @@ from moe_core.log.tombstones import Removals, Tombstone
 from moe_core.log.unrecorded import Unrecorded
 from moe_core.log.views import create_views, index_sql, run_values
 
-INDEX_VERSION = 3
+INDEX_VERSION = 4
 ENTRIES_PER_TRANSACTION = 64
 COMPACT_ABOVE_ROWS = 100_000
 
@@ -175,7 +175,7 @@ class Indexer:
         offsets = {writer_id: position.offset for writer_id, position in self._positions.items()}
         listed, self._removals = rows_listed(self._store, offsets)
         (counted,) = self._rows(index_sql("count_rows"))
-        return counted == (*listed.values(), listed["decisions"], listed["requests"], listed["requests"], 0, 0)
+        return counted == (*listed.values(), listed["decisions"], listed["requests"], listed["requests"], 0, 0, 0, 0)
 
     def _apply_in_transaction(self, entries: list[Entry]) -> None:
         """All of these lines count, or none."""

@@ -14,7 +14,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from moe_core.errors import SegmentError
+from moe_core.log.cells import Integers, count_of, numbered
 from moe_core.log.coactivation import count_pairs
+from moe_core.log.document_sums import DocumentSums, sums_over_documents
 from moe_core.records import DecisionFlag
 
 DECISION_COLUMNS = (
@@ -27,18 +29,17 @@ _COUNTED_FLAGS = {
 }
 HOUR_US = 3_600_000_000
 ROWS_AT_ONCE = 1 << 20  # `np.bincount` adds in float64, which is exact for so many 32-bit numbers
-FEW_CELLS = 1 << 16  # more of them, and more than there are decisions: then only those that occur are numbered
-
-Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class BatchSums:
-    """Tables in the columns of `load_sums`, `active_sums` and `pair_sums`, without `run_id`."""
+    """Tables in the columns of `load_sums`, `active_sums` and `pair_sums`, without `run_id`; and the sums over
+    documents."""
 
     load: pa.Table
     active: pa.Table
     pairs: pa.Table
+    documents: DocumentSums
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +53,16 @@ class _Groups:
 
 def sums_of_batch(decisions: pa.Table, requests: pa.Table) -> BatchSums:
     """`decisions`: `DECISION_COLUMNS` of a segment, sorted as segments are; `requests`: at least request_no,
-    started_at, domain. Raises SegmentError where a decision belongs to none of the requests."""
+    request_id, started_at, domain. Raises SegmentError where a decision belongs to none of the requests."""
     request_N, position_N, layer_N, expert_N, selected_N = (decisions.column(i).to_numpy() for i in range(5))
     starts_P = _starts(request_N, position_N, layer_N)
     groups = _groups(requests)
-    group_P = groups.group_R[_row_of(request_N[starts_P], requests)]
+    row_P = _row_of(request_N[starts_P], requests)
+    group_P = groups.group_R[row_P]
     layer_P = layer_N[starts_P].astype(np.int64)
     active_P = np.add.reduceat(selected_N, starts_P, dtype=np.int64) if len(starts_P) else np.empty(0, np.int64)
     size_P = np.diff(starts_P, append=len(request_N))
-    n_layers, n_experts = _count(layer_P), _count(expert_N)
+    n_layers, n_experts = count_of(layer_P), count_of(expert_N)
     cell_N = np.repeat((group_P * n_layers + layer_P) * n_experts, size_P) + expert_N
     bounds_P = np.concatenate(([0], np.cumsum(active_P)))
     pairs = count_pairs(bounds_P, layer_P, expert_N[selected_N])
@@ -68,6 +70,7 @@ def sums_of_batch(decisions: pa.Table, requests: pa.Table) -> BatchSums:
         load=_load(decisions, selected_N, cell_N, groups, n_layers, n_experts),
         active=_active(group_P, layer_P, active_P, groups),
         pairs=pa.table({"layer": pairs.layer, "first": pairs.first, "second": pairs.second, "n": pairs.n}),
+        documents=sums_over_documents(row_P, layer_P, active_P, expert_N[selected_N], requests),
     )
 
 
@@ -75,7 +78,7 @@ def _load(
     decisions: pa.Table, selected_N: NDArray[np.bool_], cell_N: Integers, groups: _Groups, n_layers: int, n_experts: int
 ) -> pa.Table:
     """One row per expert of a layer, hour and domain that stands in a decision, whether it ran there or not."""
-    cell_C, number_N = _numbered(cell_N, len(groups.hour_G) * n_layers * n_experts)
+    cell_C, number_N = numbered(cell_N, len(groups.hour_G) * n_layers * n_experts)
     in_all_C = np.bincount(number_N, minlength=len(cell_C))
     ran_N = number_N[selected_N]
     n_C = np.bincount(ran_N, minlength=len(cell_C))
@@ -99,9 +102,9 @@ def _load(
 
 def _active(group_P: Integers, layer_P: Integers, active_P: Integers, groups: _Groups) -> pa.Table:
     """One row per hour, domain, layer and number of experts that a token ran there; 0 is one of the numbers."""
-    n_layers, n_numbers = _count(layer_P), _count(active_P)
+    n_layers, n_numbers = count_of(layer_P), count_of(active_P)
     cell_P = (group_P * n_layers + layer_P) * n_numbers + active_P
-    cell_C, number_P = _numbered(cell_P, len(groups.hour_G) * n_layers * n_numbers)
+    cell_C, number_P = numbered(cell_P, len(groups.hour_G) * n_layers * n_numbers)
     tokens_C = np.bincount(number_P, minlength=len(cell_C))
     group_C, rest_C = np.divmod(cell_C, n_layers * n_numbers)
     columns = {
@@ -128,14 +131,6 @@ def _sums(
         rows = slice(low, low + ROWS_AT_ONCE)
         total_C += np.bincount(cell_N[rows], values_N[rows], minlength=len(n_C)).astype(np.int64)
     return pa.array(total_C, mask=known_C == 0), known_C
-
-
-def _numbered(cell_N: Integers, n_cells: int) -> tuple[Integers, Integers]:
-    """-> (what the numbers mean, the number of each row): all cells, or those that occur where there are too many."""
-    if n_cells <= max(len(cell_N), FEW_CELLS):
-        return np.arange(n_cells), cell_N
-    cell_C, number_N = np.unique(cell_N, return_inverse=True)
-    return cell_C, number_N
 
 
 def _starts(*columns_N: NDArray[np.integer]) -> Integers:
@@ -167,7 +162,3 @@ def _groups(requests: pa.Table) -> _Groups:
     hour_G, domain_G = np.divmod(cell_G, n_domains)
     hours = pa.array(hour_G * HOUR_US).cast(pa.timestamp("us"))
     return _Groups(group_R, hours, domain.dictionary.take(pa.array(domain_G)))
-
-
-def _count(values: NDArray[np.integer]) -> int:
-    return int(values.max()) + 1 if len(values) else 0

@@ -18,13 +18,15 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from moe_core.errors import CheckpointError
+from moe_core.model.ablation_file import ABLATION
 from moe_core.model.compression import pack24, pack_delta, unpack24, unpack_delta
 from moe_core.model.encoder import Encoder, EncoderConfig
 from moe_core.model.narrow import narrowed
 
 FORMAT_VERSION = 1
 PICKLE_SUFFIXES = {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".npy", ".npz"}
-MEASUREMENTS = "evaluation.json"  # what was measured on the model; decides no answer
+MEASUREMENTS = "evaluation.json"  # what was measured on the model
+OBSERVED = (MEASUREMENTS, ABLATION, "saturation.json")  # on the model or on its training: they decide no answer
 SMALL = 4096  # tensors below this many values are stored as they are
 
 
@@ -187,7 +189,7 @@ def folder_sha256(folder: Path) -> str:
     """One hash of everything that decides an answer: weights, sizes, tokenizer, calibration and heads."""
     digest = hashlib.sha256()
     kinds = (".safetensors", ".json")
-    for path in sorted(p for p in folder.rglob("*") if p.suffix in kinds and p.name != MEASUREMENTS):
+    for path in sorted(p for p in folder.rglob("*") if p.suffix in kinds and p.name not in OBSERVED):
         digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()

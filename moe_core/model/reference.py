@@ -13,14 +13,13 @@ from moe_core.errors import InputError
 from moe_core.model.calibration import Calibration, layer_thresholds, load_calibration
 from moe_core.model.checkpoint import folder_sha256, load_encoders
 from moe_core.model.encoder import Encoder, EncoderConfig, RouteLayer
+from moe_core.model.folder import REFERENCE_FOLDER
 from moe_core.model.heads import Head, load_heads
 from moe_core.model.requests import Answer, Setting, TextRequest
 from moe_core.model.router import AdaptiveRoute, Mode
 from moe_core.model.session import Session
 from moe_core.model.tokens import TextTokenizer
 from moe_core.records import RoutingSink
-
-REFERENCE_FOLDER = Path(__file__).resolve().parents[2] / "data" / "models" / "reference"
 
 
 @dataclass(frozen=True, slots=True)

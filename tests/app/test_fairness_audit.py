@@ -216,7 +216,7 @@ def test_an_audit_of_a_damaged_log_is_stamped(open_page: Open, tmp_path: Path) -
     victim.write_bytes(victim.read_bytes()[:-8] + b"damaged!")
     at = run(open_page(tmp_path / "store", "fairness_audit", group="domain"))
     assert at.title[0].value == "AUDIT NOT VALID"
-    assert "1 batches with 192 decisions are left out as damaged: run `routelens verify`" in sentences(at)
+    assert "1 batch with 192 decisions is left out as damaged: run `routelens verify`" in sentences(at)
 
 
 def test_only_dense_requests_are_no_audit(open_page: Open, tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ VERBS = {
     "data get", "bench log", "bench model", "bench views", "upcycle", "keys new",
     "redact", "retain", "export", "doctor", "migrate",
     "counterfactual", "audit-expert",
-    "import parquet", "audit", "explain",
+    "import parquet", "audit", "explain", "specialization",
+    "expert", "ablate",
 }  # fmt: skip
 
 
@@ -97,7 +98,7 @@ def test_the_readme_names_the_two_commands_first() -> None:
 
 def test_requirements_are_pinned() -> None:
     """Every requirement names its exact version."""
-    for name in ("requirements.txt", "requirements-dev.txt", "requirements-train.txt", "requirements-spark.txt"):
+    for name in ("requirements.txt", *(f"requirements-{part}.txt" for part in ("dev", "train", "spark", "hf"))):
         for line in (ROOT / name).read_text(encoding="utf-8").splitlines():
             if line and not line.startswith("#"):
                 assert re.fullmatch(r"[\w.-]+==[\w.]+", line), f"{name}: {line}"

@@ -118,6 +118,6 @@ def _within(counts: RoutingCounts, by: Strata, column_name: str, settings: Audit
         unit_D=None if counts.unit_D is None else counts.unit_D[by.kept_D],
     )  # fmt: skip
     where = " in strata that hold another group"
-    large = large_groups(kept.size_G, kept.groups, column_name, settings.min_group, where)
+    large = large_groups(kept.size_G, kept.groups, column_name, settings, where)
     keep_D = np.isin(kept.group_D, [kept.groups.index(name) for name in large])
     return kept.of(keep_D, large)

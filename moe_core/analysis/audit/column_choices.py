@@ -9,11 +9,13 @@ from moe_core.analysis.audit.audit import FREQUENCY, LENGTH
 from moe_core.analysis.audit.columns_of_requests import as_numbers, attribute_keys, column
 from moe_core.analysis.audit.outcome_columns import FAVOURABLE
 from moe_core.analysis.audit.settings import AuditSettings
+from moe_core.errors import AuditError
 
 GROUP_COLUMNS = ("domain", "label", "reference_label", "actor", "mode", "budget")
 OUTCOME_COLUMNS = ("label", "reference_label", "score")
 STRATA_COLUMNS = ("domain", "label", "reference_label", "mode", "budget")
 UNIT_COLUMNS = ("actor",)
+ASKED_LAST = ("label", "reference_label", "mode", "budget")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,6 +61,17 @@ def choices(requests: pd.DataFrame, settings: AuditSettings) -> Choices:
     )
 
 
+def can_compare(requests: pd.DataFrame, name: str | None, settings: AuditSettings) -> bool:
+    """Whether two values of the column have as many requests as a tested group needs; `name` None: of the column with
+    which a form would begin."""
+    chosen = choices(requests, settings).default_group if name is None else name
+    try:
+        sizes = column(requests, str(chosen), "the form").dropna().astype(str).value_counts()
+    except AuditError:
+        return False
+    return int((sizes >= settings.smallest_tested(sizes.to_numpy())).sum()) >= 2 and len(sizes) <= settings.max_groups
+
+
 def values_of(requests: pd.DataFrame, name: str) -> list[str]:
     """The known values of a column as texts, sorted; empty for a column of numbers with more than two, which is cut at
     its median."""
@@ -85,13 +98,14 @@ def group_sizes(requests: pd.DataFrame, name: str) -> pd.DataFrame:
 
 
 def _default_group(sizes: dict[str, "pd.Series[int]"], settings: AuditSettings) -> str | None:
-    """The column with the fewest groups (at least two) among those whose groups are all large enough to see anything,
-    then among those with two that can be tested at all, then the first."""
-    for least in (settings.small_group, settings.min_group):
-        fitting = {
-            name: len(size) for name, size in sizes.items()
-            if 2 <= len(size) <= settings.max_groups and (size >= least).all()
-        }  # fmt: skip
-        if fitting:
-            return min(fitting, key=fitting.__getitem__)
+    """The column with the fewest groups among those with two that are large enough to see anything, then among those
+    with two that can be tested at all, then the first; what was answered or set is asked last."""
+    for least in (settings.small_group, settings.least_group):
+        for is_last in (False, True):
+            fitting = {
+                name: len(size) for name, size in sizes.items()
+                if (name in ASKED_LAST) == is_last and len(size) <= settings.max_groups and (size >= least).sum() >= 2
+            }  # fmt: skip
+            if fitting:
+                return min(fitting, key=fitting.__getitem__)
     return next(iter(sizes), None)

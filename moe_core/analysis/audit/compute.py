@@ -1,4 +1,7 @@
-"""What a group pays: tokens per character, experts per token, their product, floating-point operations, latency.
+"""What a group pays: tokens per character, experts per token, their product, floating-point operations.
+
+Latency is described and not tested: a request waits for the batch that it is answered in, so that its latency is that
+of the batch and of whatever else the machine does.
 
 Tokens per character stand beside experts per token, so that sparse routing cannot hide that a language needs more
 tokens. Both depend on what the texts say; only parallel texts compare languages.
@@ -14,6 +17,7 @@ from moe_core.analysis.audit.counts import Floats
 from moe_core.analysis.audit.documents import Documents, of_documents
 from moe_core.analysis.audit.settings import AuditSettings
 from moe_core.analysis.audit.value_tests import value_tests
+from moe_core.analysis.message import N_, Message
 
 UNITS = {
     "tokens_per_character": "tokens",
@@ -22,8 +26,10 @@ UNITS = {
     "flops_per_token": "floating-point operations",
     "flops_per_character": "floating-point operations",
     "flops_share_of_dense": "share",
-    "latency_ms": "milliseconds a request, mean of the document",
 }
+LATENCY = "latency_ms"
+LATENCY_NOTE = N_("descriptive, not tested: latency is that of the batch a request was answered in")
+FEW_HAVE_IT = N_("fewer than two groups have it in {n} documents")
 _QUANTILES = (0.5, 0.95)
 _LATENCY_RESAMPLES = 500
 
@@ -31,13 +37,13 @@ _LATENCY_RESAMPLES = 500
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ComputeResult:
     """`metrics`: as `value_tests`, and `large` (beyond the relative difference `compute_difference`), `flagged`.
-    `latency`: (group, n, p50_ms, p50_low, p50_high, p95_ms, p95_low, p95_high). `equal`: names of what is the same for
-    every document by construction. `missing`: name -> why it is not there."""
+    `latency`: (group, n, p50_ms, p50_low, p50_high, p95_ms, p95_low, p95_high), part of no verdict. `equal`: names of
+    what is the same for every document by construction. `missing`: name -> why it is not there."""
 
     metrics: pd.DataFrame
     latency: pd.DataFrame
     equal: tuple[str, ...]
-    missing: dict[str, str]
+    missing: dict[str, Message]
 
     @property
     def flagged(self) -> bool:
@@ -52,10 +58,10 @@ def audit_compute(documents: Documents, settings: AuditSettings) -> ComputeResul
     known = {name: value_D for name, value_D in values.items() if name not in missing}
     metrics = value_tests(known, documents.counts, settings)
     missing |= {
-        name: f"fewer than {settings.min_group} documents of some group have it"
-        for name in known
-        if name not in set(metrics["metric"])
+        name: Message(FEW_HAVE_IT, {"n": settings.least_group}) for name in known if name not in set(metrics["metric"])
     }
+    if not documents.requests["latency_ms"].notna().any():
+        missing[LATENCY] = Message(N_("the log holds no latency"))
     ratio = metrics["ratio"].astype(float)
     metrics["large"] = ~((ratio - 1).abs() < settings.compute_difference)
     metrics["flagged"] = metrics["large"] & (metrics["p_maxt"].astype(float) <= settings.alpha)
@@ -83,14 +89,13 @@ def _values(documents: Documents) -> dict[str, Floats]:
             "flops_per_token": flops_D / tokens_D,
             "flops_per_character": flops_D / tokens_D * per_character_D,
             "flops_share_of_dense": flops_D / dense_D,
-            "latency_ms": of_documents(documents, requests["latency_ms"], "mean"),
         }
 
 
-def _why(name: str, has_flops: bool) -> str:
+def _why(name: str, has_flops: bool) -> Message:
     if "flops" in name and ("character" not in name or not has_flops):
-        return "the log holds no FLOPs"
-    return "no text is on record" if "character" in name else "the log holds no latency"
+        return Message(N_("the log holds no FLOPs"))
+    return Message(N_("no text is on record"))
 
 
 def _latency(documents: Documents, settings: AuditSettings) -> pd.DataFrame:
@@ -100,7 +105,7 @@ def _latency(documents: Documents, settings: AuditSettings) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for g, name in enumerate(documents.counts.groups):
         known = value_D[(documents.counts.group_D == g) & np.isfinite(value_D)]
-        if len(known) < settings.min_group:
+        if len(known) < settings.least_group:
             continue
         drawn = np.quantile(
             known[rng.integers(0, len(known), (_LATENCY_RESAMPLES, len(known)))], _QUANTILES, axis=1

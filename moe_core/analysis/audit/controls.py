@@ -15,6 +15,7 @@ Shape letter Z: shuffled labellings.
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy import stats
 
 from moe_core.analysis.audit import labellings
 from moe_core.analysis.audit.counts import Floats, RoutingCounts
@@ -23,6 +24,7 @@ from moe_core.analysis.audit.null import Families, Null, permuted_labels
 from moe_core.analysis.audit.plant import Plant, best_plant, redrawn
 from moe_core.analysis.audit.settings import AuditSettings
 
+_SURELY_FOUND = 0.99
 DEALINGS = 39  # one in 40 is as far out by chance
 
 
@@ -49,19 +51,21 @@ class NegativeControl:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PositiveControl:
     """`found`: the planted cell is significant over all families (how large a difference must be to be flagged is a
-    setting, and says nothing about the audit). `smallest_group`: documents; below `small_group` a missed plant means
-    that the audit is underpowered, not that it is wrong."""
+    setting, and says nothing about the audit). `power`: how often such a plant should be found in a log like this one.
+    `smallest_group`: documents; below `small_group`, or where fewer than nearly all such plants should be found, a
+    missed one means that the audit is underpowered, not that it is wrong."""
 
     plant: Plant
     p_maxt: float
     p_joint: float
     found: bool
+    power: float
     smallest_group: int
     small_group: int
 
     @property
     def underpowered(self) -> bool:
-        return not self.found and self.smallest_group < self.small_group
+        return not self.found and (self.smallest_group < self.small_group or self.power < _SURELY_FOUND)
 
     @property
     def passed(self) -> bool:
@@ -160,15 +164,25 @@ def _planted_run(null: Null, settings: AuditSettings) -> PositiveControl:
     columns = planted.shares.columns
     place = np.flatnonzero(columns.expert_C == plant.expert_id)
     t = float(np.nan_to_num(np.abs(t_KC[plant.contrast, place[0]]))) if len(place) else 0.0
-    others_BL = np.delete(null.share.max_t_BL, null.families.shares.columns.layers.index(plant.layer), axis=1)
+    size_class = null.families.shares.class_K[plant.contrast]
+    others_BL = null.share.max_t_BQL[:, size_class]
+    others_BL = np.delete(others_BL, null.families.shares.columns.layers.index(plant.layer), axis=1)
     under_null = planted.shares.summarise(permuted_labels(counts, settings), jsd=False)
-    max_t_B = np.maximum(under_null.max_t_B, others_BL.max(axis=1, initial=0.0))
+    max_t_B = np.maximum(under_null.max_t_BQ[:, size_class], others_BL.max(axis=1, initial=0.0))
     p = permutation_p(np.array([t]), max_t_B)
+    power = float(stats.norm.cdf(plant.expected_t - _critical_t(null, max_t_B, settings)))
     p_joint = float(null.joint.p(p)[0])
     return PositiveControl(
         plant=plant, p_maxt=float(p[0]), p_joint=p_joint, found=p_joint <= settings.alpha,
-        smallest_group=int(counts.size_G.min()), small_group=settings.small_group,
+        power=power, smallest_group=int(counts.size_G.min()), small_group=settings.small_group,
     )  # fmt: skip
+
+
+def _critical_t(null: Null, max_t_B: Floats, settings: AuditSettings) -> float:
+    """The smallest t that would be significant over all families."""
+    steps = len(max_t_B) + 1
+    critical = null.joint.critical(settings.alpha, steps)
+    return float(np.sort(max_t_B)[::-1][max(round(critical * steps), 1) - 1])
 
 
 def _reference_of(null: Null) -> str | None:

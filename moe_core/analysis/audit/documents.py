@@ -5,7 +5,7 @@ column. Nothing is left out silently: `Excluded` says how many requests and why.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -15,12 +15,16 @@ from moe_core.analysis.audit.columns_of_requests import attribute_keys, column
 from moe_core.analysis.audit.contrasts import check_groups, large_groups
 from moe_core.analysis.audit.counts import RoutingCounts, check_size
 from moe_core.analysis.audit.settings import AuditSettings
+from moe_core.analysis.message import N_, Message
 from moe_core.errors import AuditError
 
 # Attributes that name who or what a text comes from. Where one is known and several documents share it, the negative
 # control shuffles by it, and so finds out that it should have been the unit.
 UNIT_NAMES = ("actor", "author", "user", "user_id", "speaker", "patient", "session", "session_id", "conversation",
               "conversation_id", "thread", "template", "template_id", "document", "document_id", "doc_id")  # fmt: skip
+NOT_KNOWN = N_("{column} is not known")
+NOTHING_ROUTED = N_("nothing was routed")
+TOO_SMALL = N_("their group has fewer than {n} documents")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +33,7 @@ class Excluded:
 
     n: int
     what: str
-    reason: str
+    reason: Message
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,6 +53,14 @@ class Documents:
     def n(self) -> int:
         return self.counts.n_documents
 
+    def of(self, keep_D: NDArray[np.bool_], groups: tuple[str, ...]) -> "Documents":
+        """Some of the documents, all of these groups."""
+        keep_R = keep_D[self.document_R]
+        return replace(
+            self, counts=self.counts.of(keep_D, groups), requests=self.requests[keep_R].reset_index(drop=True),
+            document_R=np.unique(self.document_R[keep_R], return_inverse=True)[1],
+        )  # fmt: skip
+
 
 def documents(
     requests: pd.DataFrame, decisions: pd.DataFrame, shape: tuple[int, int], *, group: str, unit: str | None = None,
@@ -62,15 +74,15 @@ def documents(
     """
     excluded: list[Excluded] = []
     label = column(requests, group, "--group")
-    requests, label = _keep(requests, label, label.notna(), f"{group} is not known", excluded)
+    requests, label = _keep(requests, label, label.notna(), Message(NOT_KNOWN, {"column": group}), excluded)
     routed = pd.MultiIndex.from_frame(decisions.loc[decisions["n"] > 0, ["run_id", "request_id"]]).unique()
     keys = pd.MultiIndex.from_frame(requests[["run_id", "request_id"]])
-    requests, label = _keep(requests, label, keys.isin(routed), "nothing was routed", excluded)
+    requests, label = _keep(requests, label, keys.isin(routed), Message(NOTHING_ROUTED), excluded)
     unit_values = None
     if unit is not None:
         unit_values = column(requests, unit, "--unit")
         known = unit_values.notna()
-        requests, label = _keep(requests, label, known, f"{unit} is not known", excluded)
+        requests, label = _keep(requests, label, known, Message(NOT_KNOWN, {"column": unit}), excluded)
         unit_values = unit_values[known]
     label = label.astype(str)
     names = tuple(sorted(label.unique()))
@@ -79,7 +91,7 @@ def documents(
     first_D = np.unique(document_R, return_index=True)[1]
     group_D = np.searchsorted(np.array(names, object), label.to_numpy(object)[first_D])
     size_G = np.bincount(group_D, minlength=len(names))
-    large = large_groups(size_G, names, group, settings.min_group)
+    large = large_groups(size_G, names, group, settings)
     sizes = pd.DataFrame({
         "group": names, "documents": size_G, "requests": label.value_counts().reindex(names).to_numpy(),
         "tokens": requests["n_tokens"].groupby(label.to_numpy()).sum().reindex(names).to_numpy(),
@@ -88,7 +100,8 @@ def documents(
     keep_R = label.isin(large).to_numpy()
     if not keep_R.all():
         small = int((~np.isin(np.array(names)[group_D], large)).sum())
-        excluded.append(Excluded(small, "documents", f"their group has fewer than {settings.min_group} documents"))
+        reason = Message(TOO_SMALL, {"n": settings.smallest_tested(size_G)})
+        excluded.append(Excluded(small, "documents", reason))
     requests = requests[keep_R].reset_index(drop=True)
     label = label[keep_R].reset_index(drop=True)
     document_R = np.unique(document_R[keep_R], return_inverse=True)[1]
@@ -107,14 +120,14 @@ def documents(
 
 
 def _keep(
-    requests: pd.DataFrame, label: pd.Series, keep: pd.Series | NDArray[np.bool_], reason: str,
+    requests: pd.DataFrame, label: pd.Series, keep: pd.Series | NDArray[np.bool_], reason: Message,
     excluded: list[Excluded],
 ) -> tuple[pd.DataFrame, pd.Series]:  # fmt: skip
     mask = np.asarray(keep, bool)
     if not mask.all():
         excluded.append(Excluded(int((~mask).sum()), "requests", reason))
     if not mask.any():
-        raise AuditError(f"No request is left to audit: of all {len(mask)}, {reason}.")
+        raise AuditError(f"No request is left to audit ({len(mask)} of {len(mask)} left out: {reason.text()}).")
     return requests[mask], label[mask]
 
 

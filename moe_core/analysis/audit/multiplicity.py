@@ -7,6 +7,7 @@ Sources: Westfall and Young, Resampling-Based Multiple Testing (1993), single st
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from moe_core.analysis.audit.counts import Floats
 from moe_core.analysis.audit.statistics import TIE
@@ -16,6 +17,11 @@ def permutation_p(observed: Floats, null_B: Floats) -> Floats:
     """(1 + how many of the null reach it) / (B + 1), for each observed value; NaN for NaN."""
     p = (1 + _reaching(observed, null_B)) / (len(null_B) + 1)
     return np.where(np.isnan(observed), np.nan, p)
+
+
+def p_by_class(observed_KC: Floats, null_BQ: Floats, class_K: NDArray[np.int64]) -> Floats:
+    """`permutation_p` of every row against the null of its own class."""
+    return np.stack([permutation_p(row_C, null_BQ[:, q]) for row_C, q in zip(observed_KC, class_K, strict=True)])
 
 
 def benjamini_hochberg(p: Floats) -> Floats:

@@ -99,6 +99,6 @@ class Null:
         return largest_B
 
     def maxima(self, share: Summary, activation: Summary | None) -> list[Floats]:
-        """The maximum statistic of each family, for each labelling."""
-        found = [self.largest_jsd(share), share.max_t_B]
-        return found if activation is None else [*found, activation.max_t_B]
+        """The maximum statistic of each family and size class, for each labelling."""
+        found = [self.largest_jsd(share), *share.max_t_BQ.T]
+        return found if activation is None else [*found, *activation.max_t_BQ.T]

@@ -9,19 +9,32 @@ Parity of selection and equal error rates cannot both hold where base rates diff
 document of several requests counts with its own rate. Definitions as in fairlearn (Bird et al., 2020).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy import stats
 
+from moe_core.analysis.audit.contrasts import contrasts_of
 from moe_core.analysis.audit.counts import Floats, RoutingCounts
+from moe_core.analysis.audit.intervals import sides
+from moe_core.analysis.audit.rate_intervals import (
+    NEWCOMBE,
+    around,
+    difference_interval,
+    extreme_draws,
+    gap_interval,
+    is_extreme,
+    rate_interval,
+)
 from moe_core.analysis.audit.settings import AuditSettings
 from moe_core.analysis.audit.value_tests import value_tests
-from moe_core.analysis.interval import wilson
+from moe_core.analysis.message import Message
 
 SELECTION, TPR, FPR = "selection_rate", "true_positive_rate", "false_positive_rate"
+RATES = (SELECTION, TPR, FPR, "base_rate")
 TESTED = (SELECTION, TPR, FPR, "calibration_gap")
 Rule = Literal["below", "not below", "uncertain"]
 
@@ -34,7 +47,7 @@ class Outcomes:
     `single`: every document is one request. `unknown`: requests without an outcome."""
 
     column: str
-    favourable: str
+    favourable: Message
     favourable_D: Floats
     positive_D: Floats
     negative_D: Floats
@@ -42,7 +55,14 @@ class Outcomes:
     gap_D: Floats
     single: bool
     unknown: int
-    notes: tuple[str, ...] = ()
+    notes: tuple[Message, ...] = ()
+
+    def of(self, keep_D: NDArray[np.bool_]) -> "Outcomes":
+        """Some of the documents."""
+        return replace(
+            self, favourable_D=self.favourable_D[keep_D], positive_D=self.positive_D[keep_D],
+            negative_D=self.negative_D[keep_D], base_D=self.base_D[keep_D], gap_D=self.gap_D[keep_D],
+        )  # fmt: skip
 
     def named(self) -> dict[str, Floats]:
         return {SELECTION: self.favourable_D, TPR: self.positive_D, FPR: self.negative_D, "base_rate": self.base_D,
@@ -57,14 +77,14 @@ class OutcomeResult:
     Fisher's test of two groups, None otherwise."""
 
     column: str
-    favourable: str
+    favourable: Message
     rates: pd.DataFrame
     differences: pd.DataFrame
     parity: pd.DataFrame
     ratios: pd.DataFrame
     exact_p: float | None
     unknown: int
-    notes: tuple[str, ...]
+    notes: tuple[Message, ...]
 
     @property
     def flagged(self) -> bool:
@@ -76,6 +96,7 @@ def audit_outcome(outcomes: Outcomes, counts: RoutingCounts, settings: AuditSett
     named = outcomes.named()
     tests = value_tests({name: named[name] for name in TESTED}, counts, settings)
     ratio = tests["ratio"].astype(float)
+    _mend_intervals(tests, named, counts, settings)
     tests["large"] = (tests["difference"].abs() >= settings.min_difference) | ~(
         (ratio >= settings.outcome_ratio) & (ratio <= 1 / settings.outcome_ratio)
     )
@@ -89,6 +110,21 @@ def audit_outcome(outcomes: Outcomes, counts: RoutingCounts, settings: AuditSett
     )  # fmt: skip
 
 
+def _mend_intervals(
+    tests: pd.DataFrame, named: dict[str, Floats], counts: RoutingCounts, settings: AuditSettings
+) -> None:
+    """Differences in which one side has the rate 0 or 1 throughout: its spread of 0 is no certainty."""
+    for contrast in contrasts_of(counts.size_G, counts.groups, settings.reference):
+        side_D = sides(counts, contrast)
+        for name in RATES:
+            rates, others = (named[name][side & np.isfinite(named[name])] for side in side_D)
+            found = difference_interval(rates, others)
+            if found is not None:
+                row = (tests["metric"] == name) & (tests["group"] == counts.groups[contrast.group])
+                tests.loc[row, ["low", "high"]] = found
+                tests.loc[row, "interval_method"] = NEWCOMBE
+
+
 def _resampled(named: dict[str, Floats], counts: RoutingCounts, settings: AuditSettings) -> dict[str, Floats]:
     """name -> rates of every group when its documents are drawn again, shape (resamples, groups)."""
     rng = np.random.default_rng([settings.seed, 7])
@@ -98,6 +134,9 @@ def _resampled(named: dict[str, Floats], counts: RoutingCounts, settings: AuditS
         weight_RD = rng.multinomial(len(rows), np.full(len(rows), 1 / len(rows)), settings.resamples)
         for name, value_D in named.items():
             known = np.isfinite(value_D[rows])
+            if name in RATES and is_extreme(value_D[rows][known]):
+                drawn[name][:, g] = extreme_draws(value_D[rows][known], settings.resamples, rng)
+                continue
             n_R = weight_RD[:, known].sum(axis=1)
             total_R = weight_RD[:, known] @ value_D[rows][known]
             drawn[name][:, g] = np.where(n_R > 0, total_R / np.maximum(n_R, 1), np.nan)
@@ -107,17 +146,17 @@ def _resampled(named: dict[str, Floats], counts: RoutingCounts, settings: AuditS
 def _rates(
     named: dict[str, Floats], drawn: dict[str, Floats], counts: RoutingCounts, single: bool
 ) -> pd.DataFrame:
-    """The interval is Wilson's where every document is one request and the number a share, else of the bootstrap."""
+    """Intervals as `rate_interval`."""
     rows = []
     for name, value_D in named.items():
         for g, group in enumerate(counts.groups):
             known = value_D[(counts.group_D == g) & np.isfinite(value_D)]
             if not len(known):
                 continue
-            if single and name != "calibration_gap":
-                low, high = wilson(int(known.sum()), len(known))
+            if name in RATES:
+                low, high = rate_interval(known, drawn[name][:, g], single)
             else:
-                low, high = np.nanquantile(drawn[name][:, g], [0.025, 0.975])
+                low, high = gap_interval(known, drawn[name][:, g])
             rows.append((name, group, len(known), known.mean(), low, high))
     return pd.DataFrame(rows, columns=["metric", "group", "n", "rate", "low", "high"])
 
@@ -139,7 +178,7 @@ def _parity(rates: pd.DataFrame, drawn: dict[str, Floats], counts: RoutingCounts
         odds_R = np.fmax(spread(drawn[TPR]), spread(drawn[FPR]))
         rows.append(("equalized_odds_difference", float(max(spread(point[TPR]), spread(point[FPR]))), odds_R))
     return pd.DataFrame(
-        [(name, value, *np.nanquantile(drawn_R, [0.025, 0.975])) for name, value, drawn_R in rows],
+        [(name, value, *around(value, drawn_R)) for name, value, drawn_R in rows],
         columns=["metric", "value", "low", "high"],
     )
 
@@ -160,7 +199,8 @@ def _ratios(
         if g == best or not np.isfinite(point_G[g]) or point_G[best] == 0:
             continue
         against_R = drawn[SELECTION][:, best]
-        low, high = np.nanquantile(drawn[SELECTION][:, g] / np.where(against_R > 0, against_R, np.nan), [0.025, 0.975])
+        ratio_R = drawn[SELECTION][:, g] / np.where(against_R > 0, against_R, np.nan)
+        low, high = around(float(point_G[g] / point_G[best]), ratio_R)
         rule: Rule = "uncertain"
         if high < settings.outcome_ratio:
             rule = "below"

@@ -14,7 +14,7 @@ from moe_core.analysis.audit.settings import AuditSettings
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plant:
     """`log_odds` added to the share of one expert in the documents of one side of a contrast (its number, `contrast`):
-    from `share` to `share_with` on average."""
+    from `share` to `share_with` on average. `expected_t`: Welch's t that it should make."""
 
     contrast: int
     group: str
@@ -23,22 +23,30 @@ class Plant:
     log_odds: float
     share: float
     share_with: float
+    expected_t: float
 
 
 def best_plant(counts: RoutingCounts, families: Families, settings: AuditSettings) -> Plant:
-    """In the first contrast, the tested cell in which such a difference is largest against the spread of documents:
-    what is missed there is missed everywhere."""
+    """In the contrast with the largest smaller side, the tested cell in which such a difference is largest against the
+    spread of documents: what is missed there is missed everywhere."""
     columns = families.shares.columns
-    contrast = families.contrasts[0]
-    group_D, _ = sides(counts, contrast)
+    both = [sides(counts, contrast) for contrast in families.contrasts]
+    k = int(np.argmax([min(int(group_D.sum()), int(against_D.sum())) for group_D, against_D in both]))
+    group_D, against_D = both[k]
     value_DC = columns.value_DC[group_D]
     with_DC = shifted(value_DC, settings.planted_log_odds)
-    seen_C = (with_DC.mean(axis=0) - value_DC.mean(axis=0)) / np.maximum(columns.scale_C, 1e-12)
+    # drawn again, shares vary more than they did: by the spread of the tokens of a document
+    layer_C = np.array(columns.layers)[columns.row_C]
+    choices_DC = counts.counts_DLE.sum(axis=2, dtype=np.int64)[:, layer_C]
+    noise_C = (columns.value_DC * (1 - columns.value_DC) / np.maximum(choices_DC, 1)).mean(axis=0)
+    scale_C = np.sqrt(columns.scale_C**2 + noise_C)
+    seen_C = (with_DC.mean(axis=0) - value_DC.mean(axis=0)) / np.maximum(scale_C, 1e-12)
     best = int(np.argmax(np.where(columns.tested_C, seen_C, -np.inf)))
     return Plant(
-        contrast=0, group=counts.groups[contrast.group], layer=columns.layers[columns.row_C[best]],
+        contrast=k, group=counts.groups[families.contrasts[k].group], layer=columns.layers[columns.row_C[best]],
         expert_id=int(columns.expert_C[best]), log_odds=settings.planted_log_odds,
         share=float(value_DC[:, best].mean()), share_with=float(with_DC[:, best].mean()),
+        expected_t=float(seen_C[best] / np.sqrt(1 / group_D.sum() + 1 / against_D.sum())),
     )  # fmt: skip
 
 

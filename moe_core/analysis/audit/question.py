@@ -8,9 +8,10 @@ import pandas as pd
 from moe_core.analysis.audit.audit import AuditReport, run_audit, strata_of
 from moe_core.analysis.audit.columns_of_requests import attribute_keys
 from moe_core.analysis.audit.documents import documents
+from moe_core.analysis.audit.outcome import Outcomes
 from moe_core.analysis.audit.outcome_columns import outcomes_of
 from moe_core.analysis.audit.rare_cases import audit_rare_cases
-from moe_core.analysis.audit.report_document import to_document
+from moe_core.analysis.audit.report_document import to_document, windows_document
 from moe_core.analysis.audit.settings import AuditSettings
 from moe_core.analysis.audit.validity import RecordCheck
 from moe_core.analysis.json_rows import json_rows
@@ -54,14 +55,18 @@ class Audited:
     record: RecordCheck
     identity: tuple[dict[str, Any], ...]
     attributes: tuple[str, ...]
+    outcomes: Outcomes | None = None
 
     @property
     def run_ids(self) -> list[str]:
         return [str(run["run_id"]) for run in self.identity]
 
-    def document(self) -> dict[str, Any]:
-        """The JSON document of `routelens audit --json`; times are texts only after `default=str`."""
+    def document(self, windows: pd.DataFrame | None = None) -> dict[str, Any]:
+        """The JSON document of `routelens audit --json`; times are texts only after `default=str`. `windows`: as
+        `windows.watch`."""
         document = to_document(self.report, self.record)
+        if windows is not None:
+            document |= windows_document(windows, self.report.settings)
         return {"runs": self.run_ids, "identity": list(self.identity), **document}
 
 
@@ -81,4 +86,5 @@ def audit_question(frames: LogFrames, question: Question, settings: AuditSetting
     report = run_audit(found, settings, by=by, outcomes=outcomes, rare_cases=rare_cases, record=record)
     identity = tuple(json_rows(frames.runs[IDENTITY]))
     attributes = tuple(attribute_keys(frames.requests))
-    return Audited(question=question, report=report, record=record, identity=identity, attributes=attributes)
+    return Audited(question=question, report=report, record=record, identity=identity, attributes=attributes,
+                   outcomes=outcomes)  # fmt: skip

@@ -8,12 +8,15 @@ import numpy as np
 import pandas as pd
 
 from moe_core.analysis.audit.audit import AuditReport
-from moe_core.analysis.audit.compute import UNITS, ComputeResult
+from moe_core.analysis.audit.compute import LATENCY_NOTE, UNITS, ComputeResult
 from moe_core.analysis.audit.outcome import OutcomeResult
 from moe_core.analysis.audit.rare_cases import RareCases
 from moe_core.analysis.audit.routing import RoutingResult
+from moe_core.analysis.audit.settings import AuditSettings
 from moe_core.analysis.audit.validity import RecordCheck
+from moe_core.analysis.audit.windows import settings_of_window
 from moe_core.analysis.json_rows import json_rows
+from moe_core.analysis.message import Message
 
 
 def to_document(report: AuditReport, record: RecordCheck | None = None) -> dict[str, Any]:
@@ -32,7 +35,7 @@ def to_document(report: AuditReport, record: RecordCheck | None = None) -> dict[
         "documents": documents.n,
         "requests": len(documents.requests),
         "groups": json_rows(documents.sizes),
-        "excluded": [asdict(excluded) for excluded in documents.excluded],
+        "excluded": [{**asdict(e), "reason": e.reason.text()} for e in documents.excluded],
         "analysis": "within strata" if routing.within_strata else "marginal",
         "strata": _strata(report),
         **_routing(routing),
@@ -45,6 +48,18 @@ def to_document(report: AuditReport, record: RecordCheck | None = None) -> dict[
         "settings": asdict(report.settings),
     }
     cleaned: dict[str, Any] = _plain(document)
+    return cleaned
+
+
+def windows_document(frame: pd.DataFrame, settings: AuditSettings) -> dict[str, Any]:
+    """`windows`: a row per window as `windows.watch`, and at which level each of them was tested."""
+    each = settings_of_window(settings, int(frame["audited"].sum()))
+    rows = [
+        {**row, "reason": row["reason"].text() if isinstance(row["reason"], Message) else None}
+        for row in json_rows(frame)
+    ]
+    level = {"alpha": settings.alpha, "alpha_per_window": each.alpha, "permutations": each.permutations}
+    cleaned: dict[str, Any] = _plain({"windows": rows, "windows_error_control": level})
     return cleaned
 
 
@@ -69,17 +84,18 @@ def _compute(result: ComputeResult) -> dict[str, Any]:
     return {
         "metrics": [{**row, "unit": UNITS[row["metric"]]} for row in metrics],
         "latency": json_rows(result.latency),
+        "latency_note": LATENCY_NOTE,
         "equal_by_construction": list(result.equal),
-        "missing": dict(result.missing),
+        "missing": {name: reason.text() for name, reason in result.missing.items()},
     }
 
 
 def _outcome(result: OutcomeResult) -> dict[str, Any]:
     return {
-        "column": result.column, "favourable": result.favourable, "rates": _with_interval(result.rates),
+        "column": result.column, "favourable": result.favourable.text(), "rates": _with_interval(result.rates),
         "differences": _with_interval(result.differences), "parity": _with_interval(result.parity),
         "ratios": _with_interval(result.ratios), "exact_p": result.exact_p, "unknown": result.unknown,
-        "notes": list(result.notes),
+        "notes": [note.text() for note in result.notes],
     }  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from moe_core.analysis.audit.audit import AuditReport
-from moe_core.analysis.audit.compute import UNITS
+from moe_core.analysis.audit.compute import LATENCY_NOTE, UNITS
 from moe_core.analysis.audit.validity import STAMP
 
 MOST_ROWS = 12
@@ -26,19 +26,39 @@ def heading(report: AuditReport) -> list[str]:
     """Groups, exclusions, the stamp if there is one, and the three verdicts."""
     documents = report.documents
     sizes = ", ".join(
-        f"{row.group}: {row.documents:,} documents, {row.tokens:,} tokens{'' if row.tested else ' (not tested)'}"
+        f"{row.group}: {counted(row.documents, 'document')}, {counted(row.tokens, 'token')}"
+        f"{'' if row.tested else f' (too small to test: {row.documents})'}"
         for row in documents.sizes.itertuples()
     )
     lines = [f"Groups by {documents.group_column}: {sizes}"]
-    lines += [f"Left out: {e.n:,} {e.what}: {e.reason}" for e in documents.excluded]
+    lines += [f"Left out: {counted(e.n, e.what)}: {e.reason.text()}" for e in documents.excluded]
     if not report.validity.valid:
         lines += ["", STAMP, *(f"  {reason.text()}." for reason in report.validity.reasons)]
     lines += [f"Note: {warning.text()}." for warning in report.validity.warnings]
     lines += ["", *(f"{name.upper()}: {v.sentence.text()}." for name, v in report.verdicts.items())]
+    lines += outcome_lines(report)
     if report.marginal is not None:
         found = "something is flagged" if report.marginal.flagged else "nothing is flagged"
         lines.append(f"Without strata ({documents.n:,} documents as they are): {found}.")
     return lines
+
+
+def outcome_lines(report: AuditReport) -> list[str]:
+    """What counts as favourable, and what was assumed; none without an outcome."""
+    result = report.outcome
+    if result is None:
+        return []
+    said = (
+        f"Outcome {result.column}: favourable is {result.favourable.text()}; "
+        f"{counted(result.unknown, 'request')} without an outcome."
+    )
+    return [said, *(f"Note: {note.text()}." for note in result.notes)]
+
+
+def counted(n: int, what: str) -> str:
+    """`1 document`, `1,200 documents`; `what` in the singular or the plural."""
+    word = what.removesuffix("s")
+    return f"{n:,} {word if n == 1 else word + 's'}"
 
 
 def layer_table(report: AuditReport) -> Table:
@@ -62,6 +82,18 @@ def cell_table(report: AuditReport) -> Table:
     ]  # fmt: skip
     return ["layer", "expert", "group", "against", "share", "of those", "difference (95 %)", "p maxT", "q BH",
             "flagged"], rows  # fmt: skip
+
+
+def latency_lines(report: AuditReport) -> list[str]:
+    """Median and 95th percentile by group, and that they prove nothing; none where the log holds no latency."""
+    rows = report.compute.latency
+    if rows.empty:
+        return []
+    of_groups = "; ".join(
+        f"{r.group} {r.p50_ms:.1f} ({r.p50_low:.1f} to {r.p50_high:.1f}) and {r.p95_ms:.1f}, n = {r.n:,}"
+        for r in rows.itertuples()
+    )
+    return [f"Latency in ms, median (95 %) and 95th percentile ({LATENCY_NOTE}): {of_groups}"]
 
 
 def compute_table(report: AuditReport) -> Table:
@@ -120,6 +152,35 @@ def rare_case_lines(report: AuditReport) -> list[str]:
         point, low, high = rare.rare_minus_common
         lines.append(f"  rarest minus most common at equal difficulty: {point:+.1%} ({low:+.1%} to {high:+.1%})")
     return lines
+
+
+def window_table(frame: pd.DataFrame) -> Table:
+    """One row per window, as `windows.watch`."""
+    rows = [
+        [f"{r.start:%Y-%m-%d %H:%M}", str(r.documents), *(
+            [f"{r.p:.4f}", f"{r.largest_difference:.2%}", f"{r.minimum_detectable:.2%}",
+             "" if pd.isna(r.compute_ratio) else f"{r.compute_ratio:.3f}",
+             "" if pd.isna(r.outcome_difference) else f"{r.outcome_difference:.1%}",
+             ", ".join(name for name, found in (("routing", r.flagged), ("compute", r.compute_flagged),
+                                                ("outcome", r.outcome_flagged)) if found)]
+            if r.audited else ["", "", "", "", "", f"not audited: {r.reason.text()}"]
+        )]
+        for r in frame.itertuples()
+    ]  # fmt: skip
+    return ["window from (UTC)", "documents", "p routing", "largest difference", "detectable", "compute ratio",
+            "outcome difference", "flagged"], rows  # fmt: skip
+
+
+def window_lines(frame: pd.DataFrame, report: AuditReport) -> list[str]:
+    """How errors are controlled over windows."""
+    audited = int(frame["audited"].sum())
+    if not audited:
+        return ["No window was audited."]
+    return [
+        f"{counted(audited, 'window')} audited, each verdict of each window at {report.settings.alpha / audited:.3%} "
+        f"({report.settings.alpha:.0%} divided by the windows): without a difference, at most "
+        f"{report.settings.alpha:.0%} of logs have an alarm of a verdict in any window. Without strata."
+    ]
 
 
 def method_lines(report: AuditReport) -> Sequence[str]:

@@ -9,10 +9,10 @@ from moe_core.analysis.audit.contrasts import Contrast, reference_name
 from moe_core.analysis.audit.counts import Floats, RoutingCounts
 from moe_core.analysis.audit.effect_size import clustering
 from moe_core.analysis.audit.intervals import intervals, sides
-from moe_core.analysis.audit.multiplicity import permutation_p
+from moe_core.analysis.audit.multiplicity import p_by_class, permutation_p
 from moe_core.analysis.audit.null import Null
 from moe_core.analysis.audit.settings import AuditSettings
-from moe_core.analysis.audit.statistics import Statistics
+from moe_core.analysis.audit.statistics import Statistics, Summary
 
 LAYER_COLUMNS = (
     "layer", "jsd", "jsd_debiased", "p", "p_max", "p_joint", "flagged", "contributor", "documents", "choices", "deff",
@@ -59,10 +59,11 @@ def cell_frame(null: Null, t_KC: Floats, q_KC: Floats, critical: float, settings
     (low, high) is of `difference`; flagged: p_joint within alpha and large; screened: q_bh within alpha and large;
     minimum_detectable: difference that would be found with the power of the settings."""
     counts, columns, contrasts = null.families.counts, null.families.shares.columns, null.families.contrasts
-    frame = _differences(null.families.shares, null, t_KC, null.share.max_t_B, ("share", "reference_share"), settings)
-    sorted_B = np.sort(null.share.max_t_B)[::-1]
-    t_critical = sorted_B[max(round(critical * (len(sorted_B) + 1)), 1) - 1]
-    frame["minimum_detectable"] = (t_critical + stats.norm.ppf(settings.power)) * frame["error"].where(
+    frame = _differences(null.families.shares, null, t_KC, null.share, ("share", "reference_share"), settings)
+    sorted_BQ = np.sort(null.share.max_t_BQ, axis=0)[::-1]
+    critical_Q = sorted_BQ[max(round(critical * (len(sorted_BQ) + 1)), 1) - 1]
+    critical_KC = np.repeat(critical_Q[null.families.shares.class_K], t_KC.shape[1])
+    frame["minimum_detectable"] = (critical_KC + stats.norm.ppf(settings.power)) * frame["error"].where(
         frame["t"].notna()
     )
     frame["q_bh"] = q_KC.ravel()
@@ -86,17 +87,17 @@ def activation_frame(null: Null, settings: AuditSettings) -> pd.DataFrame | None
         return None
     t_KC = statistics.t(null.families.counts.group_D)
     names = ("activation", "reference_activation")
-    return _differences(statistics, null, t_KC, summary.max_t_B, names, settings)[list(ACTIVATION_COLUMNS)]
+    return _differences(statistics, null, t_KC, summary, names, settings)[list(ACTIVATION_COLUMNS)]
 
 
 def _differences(
-    statistics: Statistics, null: Null, t_KC: Floats, max_t_B: Floats, names: tuple[str, str], settings: AuditSettings
+    statistics: Statistics, null: Null, t_KC: Floats, summary: Summary, names: tuple[str, str], settings: AuditSettings
 ) -> pd.DataFrame:
     """What shares and activation rates have in common."""
     counts, columns, contrasts = null.families.counts, statistics.columns, null.families.contrasts
     mean_KC, against_KC = contrast_means(statistics, counts, contrasts)
     between = intervals(columns, counts, contrasts, mean_KC - against_KC, settings)
-    p_KC = permutation_p(np.abs(t_KC), max_t_B)
+    p_KC = p_by_class(np.abs(t_KC), summary.max_t_BQ, statistics.class_K)
     joint_KC = np.where(np.isnan(p_KC), np.nan, null.joint.p(np.nan_to_num(p_KC, nan=1.0)))
     gate = settings.compute_difference
     ratio_KC = mean_KC / np.where(against_KC > 0, against_KC, np.nan)

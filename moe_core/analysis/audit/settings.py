@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from moe_core.errors import AuditError
 
 
@@ -19,7 +22,8 @@ class AuditSettings:
     ratio_low: float = 0.8
     ratio_high: float = 1.25
     cell_documents: int = 5  # cells used by fewer documents are not tested
-    min_group: int = 5  # documents; smaller groups are described, not tested
+    min_group: int | None = None  # documents of a tested group; None: see `smallest_tested`
+    least_group: int = 5  # documents; never tested with fewer, unless min_group says so
     small_group: int = 20  # documents; below, the audit is called underpowered
     bootstrap_from: int = 100  # documents of a contrast, half of them on each side; below: Welch t
     bootstrap_to: int = 5_000  # above, both intervals agree to three digits, and Welch t costs nothing
@@ -36,10 +40,13 @@ class AuditSettings:
     seed: int = 20_261
 
     def __post_init__(self) -> None:
-        for name, low in (("permutations", 99), ("shuffles", 20), ("resamples", 100), ("min_group", 2),
-                          ("per_stratum", 1), ("cell_documents", 1), ("max_groups", 2)):  # fmt: skip
+        for name, low in (("permutations", 99), ("shuffles", 20), ("resamples", 100), ("least_group", 2),
+                          ("small_group", 2), ("per_stratum", 1), ("cell_documents", 1),
+                          ("max_groups", 2)):  # fmt: skip
             if getattr(self, name) < low:
                 raise AuditError(f"The audit setting {name} is {getattr(self, name)}: give {low} or more.")
+        if self.min_group is not None and self.min_group < 2:
+            raise AuditError(f"A tested group has 2 documents or more: {self.min_group} was asked for.")
         for name in ("alpha", "power", "ratio_low", "outcome_ratio"):
             if not 0 < getattr(self, name) < 1:
                 raise AuditError(f"The audit setting {name} is {getattr(self, name)}: give a number between 0 and 1.")
@@ -47,3 +54,10 @@ class AuditSettings:
             raise AuditError(
                 "The effect gates of the audit need 0 <= min_difference < 1, ratio_high > 1, compute_difference >= 0."
             )
+
+    def smallest_tested(self, size_G: NDArray[np.int64]) -> int:
+        """Documents that a group needs to be tested: `min_group` where it is given; else `small_group` where two groups
+        have as many (fewer show nothing beside them), else `least_group`. By sizes only, never by results."""
+        if self.min_group is not None:
+            return self.min_group
+        return self.small_group if int((size_G >= self.small_group).sum()) >= 2 else self.least_group

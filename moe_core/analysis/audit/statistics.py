@@ -24,15 +24,16 @@ Float32s = NDArray[np.floating]
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """`jsd_BL` in bits; `max_t_BL`: largest abs(t) of a layer's tested cells over all contrasts, 0 where none is."""
+    """`jsd_BL` in bits; `max_t_BQL`: largest abs(t) of a layer's tested cells over the contrasts of each size class Q,
+    0 where none is."""
 
     jsd_BL: Floats
-    max_t_BL: Floats
+    max_t_BQL: Floats
 
     @property
-    def max_t_B(self) -> Floats:
-        largest_B: Floats = self.max_t_BL.max(axis=1, initial=0.0)
-        return largest_B
+    def max_t_BQ(self) -> Floats:
+        largest_BQ: Floats = self.max_t_BQL.max(axis=2, initial=0.0)
+        return largest_BQ
 
 
 @dataclass(slots=True)
@@ -67,8 +68,18 @@ class Exceedances:
 class Statistics:
     """Computes for `columns` and `contrasts`; keeps the squares that every labelling needs."""
 
-    def __init__(self, columns: Columns, contrasts: Sequence[Contrast], n_groups: int) -> None:
+    def __init__(
+        self, columns: Columns, contrasts: Sequence[Contrast], n_groups: int,
+        tested_KC: NDArray[np.bool_] | None = None,
+    ) -> None:  # fmt: skip
+        """`tested_KC`: where not every contrast is tested in every tested cell. `class_K`: the place of the size class
+        of each contrast among those that occur."""
         self.columns, self.contrasts, self._n_groups = columns, tuple(contrasts), n_groups
+        given_K = np.array([contrast.size_class for contrast in contrasts], np.int64)
+        self.class_K: NDArray[np.int64] = np.unique(given_K, return_inverse=True)[1].astype(np.int64)
+        self.tested_KC: NDArray[np.bool_] = np.broadcast_to(columns.tested_C, (len(given_K), len(columns.tested_C)))
+        if tested_KC is not None:
+            self.tested_KC = self.tested_KC & tested_KC
         self._square_DC = columns.z_DC**2
         self._square_C = self._square_DC.sum(axis=0, dtype=np.float64).astype(np.float32)
         self._total_C = columns.z_DC.sum(axis=0, dtype=np.float64).astype(np.float32)
@@ -76,24 +87,27 @@ class Statistics:
     def summarise(self, blocks: Iterable[Labels], counting: Exceedances | None = None, jsd: bool = True) -> Summary:
         """One row per labelling, in order. With `counting`, every abs(t) of a tested cell is added to it."""
         divergences, largest = [], []
+        n_classes = int(self.class_K.max()) + 1
         for labels_BD in self._cut(blocks):
             groups = self._groups(labels_BD)
-            abs_t_BC = np.zeros((len(labels_BD), len(self.columns.row_C)), np.float32)
-            for contrast in self.contrasts:
+            abs_t_QBC = np.zeros((n_classes, len(labels_BD), len(self.columns.row_C)), np.float32)
+            for k, contrast in enumerate(self.contrasts):
+                tested_C = self.tested_KC[k]
                 t_BC = np.abs(self._t(groups, contrast))
-                t_BC[:, ~self.columns.tested_C] = 0
+                t_BC[:, ~tested_C] = 0
                 if counting is not None:
-                    counting.add(t_BC[:, self.columns.tested_C])
-                np.maximum(abs_t_BC, t_BC, out=abs_t_BC)
-            largest.append(np.maximum.reduceat(abs_t_BC, self.columns.start_L, axis=1).astype(np.float64))
-            divergences.append(self._jsd(groups) if jsd else np.zeros(largest[-1].shape))
+                    counting.add(t_BC[:, tested_C])
+                np.maximum(abs_t_QBC[self.class_K[k]], t_BC, out=abs_t_QBC[self.class_K[k]])
+            of_layers_QBL = np.maximum.reduceat(abs_t_QBC, self.columns.start_L, axis=2).astype(np.float64)
+            largest.append(of_layers_QBL.transpose(1, 0, 2))
+            divergences.append(self._jsd(groups) if jsd else np.zeros((len(labels_BD), of_layers_QBL.shape[2])))
         return Summary(np.concatenate(divergences), np.concatenate(largest))
 
     def t(self, group_D: NDArray[np.integer]) -> Floats:
         """t of one labelling, shape (contrasts, cells); NaN where a cell is not tested."""
         groups = self._groups(group_D[None].astype(np.int8))
         t_KC = np.stack([self._t(groups, contrast)[0] for contrast in self.contrasts]).astype(np.float64)
-        t_KC[:, ~self.columns.tested_C] = np.nan
+        t_KC[~self.tested_KC] = np.nan
         return t_KC
 
     def deviation(self, group_D: NDArray[np.integer]) -> tuple[Floats, Floats]:
@@ -112,17 +126,21 @@ class Statistics:
                 yield labels_BD[low : low + rows]
 
     def _groups(self, labels_BD: Labels) -> list[tuple[Float32s, Float32s, Float32s]]:
-        """(sum, sum of squares, number of documents) of each group; the last one is what remains."""
+        """(sum, sum of squares, number of documents) of each group. The largest one is what remains: the rounding of a
+        difference of large sums would drown a group of five."""
         columns = self.columns
+        largest = int(np.argmax(np.bincount(labels_BD[0], minlength=self._n_groups)))
         found = []
-        for g in range(self._n_groups - 1):
+        for g in range(self._n_groups):
+            if g == largest:
+                continue
             member_BD = (labels_BD == g).astype(np.float32)
             found.append((member_BD @ columns.z_DC, member_BD @ self._square_DC, self._n(member_BD)))
         n_all = self._n(np.ones((1, labels_BD.shape[1]), np.float32))
         rest = (self._total_C[None], self._square_C[None], n_all)
         for sums, squares, n in found:
             rest = (rest[0] - sums, rest[1] - squares, rest[2] - n)
-        return [*found, rest]
+        return [*found[:largest], rest, *found[largest:]]
 
     def _n(self, member_BD: Float32s) -> Float32s:
         if self.columns.has_DL is None:

@@ -62,6 +62,8 @@ def validity(tests: SelfTests, record: RecordCheck | None, smallest: int, small_
         ))  # fmt: skip
     if record is not None and not record.passed:
         reasons.append(Message(
+            N_("1 batch with {decisions} decisions is left out as damaged: run `routelens verify`")
+            if record.left_out_batches == 1 else
             N_("{batches} batches with {decisions} decisions are left out as damaged: run `routelens verify`"),
             {"batches": record.left_out_batches, "decisions": record.left_out_decisions},
         ))  # fmt: skip
@@ -85,6 +87,8 @@ def validity(tests: SelfTests, record: RecordCheck | None, smallest: int, small_
         ))  # fmt: skip
     if record is not None and record.unrecorded_requests:
         warnings.append(Message(
+            N_("1 request was answered but not recorded (full queue): it is missing here")
+            if record.unrecorded_requests == 1 else
             N_("{requests} requests were answered but not recorded (full queue): they are missing here"),
             {"requests": record.unrecorded_requests},
         ))  # fmt: skip

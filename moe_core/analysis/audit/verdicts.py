@@ -26,20 +26,34 @@ def routing_verdict(result: RoutingResult) -> Verdict:
     documents = int(result.layers["documents"].max())
     if len(cells):
         top = cells.loc[cells["t"].abs().idxmax()]
-        sentence = Message(
+        n_cells, n_layers = _experts(cells), int(cells["layer"].nunique())
+        one_layer = (
+            N_("Routing differs: layer {layer}, largest contributor expert {expert} ({group} {share:.1%}, {reference} "
+               "{reference_share:.1%}, difference {low:+.1f} to {high:+.1f} points, {documents} documents); it is the "
+               "only one flagged")
+            if n_cells == 1 else
             N_("Routing differs: layer {layer}, largest contributor expert {expert} ({group} {share:.1%}, {reference} "
                "{reference_share:.1%}, difference {low:+.1f} to {high:+.1f} points, {documents} documents); {cells} "
-               "experts in {layers} layers"),
+               "experts in this layer are flagged")
+        )  # fmt: skip
+        sentence = Message(
+            one_layer if n_layers == 1 else
+            N_("Routing differs: layer {layer}, largest contributor expert {expert} ({group} {share:.1%}, {reference} "
+               "{reference_share:.1%}, difference {low:+.1f} to {high:+.1f} points, {documents} documents); {cells} "
+               "experts in {layers} layers are flagged"),
             {"layer": int(top["layer"]), "expert": int(top["expert_id"]), "group": str(top["group"]),
              "share": float(top["share"]), "reference": str(top["reference"]),
              "reference_share": float(top["reference_share"]), "low": 100 * float(top["low"]),
-             "high": 100 * float(top["high"]), "documents": documents, "cells": _experts(cells),
-             "layers": int(cells["layer"].nunique())},
+             "high": 100 * float(top["high"]), "documents": documents, "cells": n_cells,
+             "layers": n_layers},
         )  # fmt: skip
         return Verdict("difference", sentence)
     if len(layers):
         top = layers.loc[layers["jsd_debiased"].idxmax()]
         return Verdict("difference", Message(
+            N_("Routing differs in layer {layer} (divergence {jsd:.4f} bits, {documents} documents); no single expert "
+               "can be named")
+            if len(layers) == 1 else
             N_("Routing differs in {layers} layers, most in layer {layer} (divergence {jsd:.4f} bits, {documents} "
                "documents); no single expert can be named"),
             {"layers": len(layers), "layer": int(top["layer"]), "jsd": float(top["jsd_debiased"]),
@@ -78,10 +92,19 @@ def compute_verdict(result: ComputeResult) -> Verdict:
              "reference_mean": float(top["reference_mean"]), "n": int(top["n"]),
              "reference_n": int(top["reference_n"])},
         ))  # fmt: skip
-    widest = float(((metrics["high"] - metrics["low"]) / 2 / metrics["reference_mean"].abs()).max())
+    tested = metrics[metrics["p_maxt"].notna()]
+    if tested.empty:
+        return Verdict("none found", Message(
+            N_("No difference of compute: experts per token, and all else that the log holds, is the same for every "
+               "document")
+        ))  # fmt: skip
+    widest = float(((tested["high"] - tested["low"]) / 2 / tested["reference_mean"].abs()).max())
+    n_metrics = int(tested["metric"].nunique())
     return Verdict("none found", Message(
+        N_("No difference of compute found in the one measure that varies; its interval is ±{widest:.1%}")
+        if n_metrics == 1 else
         N_("No difference of compute found in {metrics} measures; the widest interval is ±{widest:.1%}"),
-        {"metrics": int(metrics["metric"].nunique()), "widest": widest},
+        {"metrics": n_metrics, "widest": widest},
     ))  # fmt: skip
 
 

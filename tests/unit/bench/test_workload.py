@@ -9,7 +9,7 @@ from moe_core.bench.variants import Variant, chunks
 from moe_core.bench.workload import REGIMES, fit, groups, load_workload
 from moe_core.errors import InputError
 from moe_core.model.encoder import Encoder
-from moe_core.model.reference import REFERENCE_FOLDER
+from moe_core.model.folder import REFERENCE_FOLDER
 from moe_core.model.tokens import TextTokenizer
 
 

@@ -201,7 +201,7 @@ def test_losing_an_expert_in_top_k_shows_as_failover(routelens: Command, store: 
 def measured_model(tmp_path: Path) -> Path:
     """The reference model by links, with an evaluation of its own: 0.5 and 0.35 were measured for sentiment."""
     from moe_core.model.checkpoint import folder_sha256
-    from moe_core.model.reference import REFERENCE_FOLDER
+    from moe_core.model.folder import REFERENCE_FOLDER
 
     folder = tmp_path / "measured"
     for path in REFERENCE_FOLDER.rglob("*"):

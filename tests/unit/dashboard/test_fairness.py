@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 
 from moe_core.analysis.audit.compute import UNITS
+from moe_core.analysis.audit.documents import NOT_KNOWN, TOO_SMALL
+from moe_core.analysis.audit.outcome_columns import ABOVE, NO_RIGHT_ANSWER, TAKEN
 from moe_core.analysis.message import Message
 from moe_core.dashboard import fairness_tables, fairness_words
 from moe_core.dashboard.filters import distinct
@@ -27,17 +29,17 @@ def test_every_measure_of_the_analysis_has_a_word() -> None:
 @pytest.mark.parametrize(
     ("said", "japanese"),
     [
-        pytest.param("writer is not known", "writerが不明", id="column"),
-        pytest.param("their group has fewer than 5 documents", "グループの文書が5件未満", id="small"),
-        pytest.param("above the median 3.5", "中央値3.5を上回る", id="median"),
-        pytest.param("no right answer is 'a'b', so that error rates are left out",
-                     "正解にa'bがないため、誤り率は省きます", id="quote in a value"),
-        pytest.param("something new", "something new", id="unknown"),
+        pytest.param(Message(NOT_KNOWN, {"column": "writer"}), "writerが不明", id="column"),
+        pytest.param(Message(TOO_SMALL, {"n": 5}), "グループの文書が5件未満", id="small"),
+        pytest.param(Message(ABOVE, {"median": 3.5}), "中央値3.5を上回る", id="median"),
+        pytest.param(Message(NO_RIGHT_ANSWER, {"value": "a'b {x}"}), "正解に「a'b {x}」がないため、誤り率は省きます",
+                     id="quote and braces in a value"),
+        pytest.param(Message(TAKEN, {"value": "yes"}), "「yes」を有利な値とみなしました", id="no option of the shell"),
     ],
 )  # fmt: skip
-def test_reasons_of_the_analysis_are_said_in_japanese(said: str, japanese: str) -> None:
-    """With their values; a reason that is not known stays as it is."""
-    assert fairness_words.sentence(said, JA) == japanese
+def test_reasons_of_the_analysis_are_said_in_japanese(said: Message, japanese: str) -> None:
+    """With their values as they are."""
+    assert fairness_words.message(said, JA) == japanese
 
 
 def test_large_numbers_in_a_sentence_can_be_read() -> None:

@@ -14,8 +14,10 @@ from moe_core.dashboard import (
     counterfactual_view,
     data,
     demo,
+    expert_tables,
     fairness_verdicts,
     numbers,
+    specialization_tables,
     tuning_numbers,
     why_view,
     widgets,
@@ -46,6 +48,8 @@ def test_every_shown_metric_is_explained() -> None:
         *tuning_numbers.METRICS,
         *counterfactual_view.METRICS,
         *fairness_verdicts.METRICS,
+        *specialization_tables.METRICS,
+        *expert_tables.METRICS,
         *why_view.METRICS,
     }
     assert shown == set(METRICS)

@@ -40,9 +40,11 @@ def reports(draw: st.DrawFn) -> WordReport:
     """Up to four words with any effects, with and without a floor."""
 
     def effect() -> Effect:
-        built = st.builds(Floor, n=st.integers(8, 40), typical=numbers, limit=numbers.map(abs), largest=numbers,
-                          turned=st.integers(0, 8))  # fmt: skip
-        floor = draw(st.one_of(st.none(), built))
+        some = st.builds(
+            Floor, n=st.integers(8, 40), typical=numbers, limit=numbers.map(abs), largest=numbers,
+            turned=st.integers(0, 8),
+        )  # fmt: skip
+        floor = draw(st.one_of(st.none(), some))
         change = draw(st.one_of(st.none(), numbers))
         return Effect(change=change, turns=draw(st.booleans()) if change is not None else None, floor=floor)
 

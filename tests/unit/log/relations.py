@@ -16,6 +16,8 @@ TABLES = {
     "rollup_active": "run_id, layer, domain, num_active, sum(tokens)",
     "rollup_pairs": "run_id, layer, first, second, sum(n)",
     "rollup_requests": "run_id, domain, sum(requests), sum(tokens), sum(flops), sum(flops_dense)",
+    "document_expert_sums": "run_id, domain, half, layer, expert_id, sum(documents), sum(c), sum(cc), sum(cn)",
+    "document_layer_sums": "run_id, domain, half, layer, sum(documents), sum(n), sum(nn)",
     "run_end_rows": "*",
     "unrecorded_rows": "*",
     "batch_rows": "*",

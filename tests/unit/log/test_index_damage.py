@@ -142,6 +142,8 @@ def test_counts_are_compared_on_open(store_dir: Path) -> None:
         "DELETE FROM load_sums WHERE layer = 1",
         "UPDATE active_sums SET tokens = tokens + 1",
         "UPDATE pair_sums SET n = n + 1",
+        "UPDATE document_expert_sums SET c = c + 1",
+        "UPDATE document_layer_sums SET n = n + 1",
         "DELETE FROM batch_rows",
         "DELETE FROM manifest_positions",
         "DROP TABLE request_sums",

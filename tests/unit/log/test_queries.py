@@ -197,6 +197,22 @@ def test_one_request(index: Index) -> None:
     assert pd.isna(queries.request_detail(index, "r3")["text_hash"][0])
 
 
+def test_how_a_request_was_run(index: Index) -> None:
+    """Run, model and text of one request; a missing text is missing; an unknown request is an error."""
+    (found,) = queries.run_of_request(index, "r1").to_dict("records")
+    assert (found["run_id"], found["mode"], found["text"]) == ("main", "adaptive", "100% sure, isn't it?")
+    assert found["config"].startswith("{")
+    assert pd.isna(queries.run_of_request(index, "r3", "dense")["text"][0])
+    with pytest.raises(RequestNotFoundError):
+        queries.run_of_request(index, "r1", "dense")
+
+
+def test_requests_of_one_batch_began_at_the_same_time(index: Index) -> None:
+    """r1 and r2 began an hour apart, so each was answered alone."""
+    assert rows(queries.answered_together(index, "r1", "main")) == [["r1", "100% sure, isn't it?"]]
+    assert queries.answered_together(index, "r1", "dense").empty
+
+
 @pytest.mark.parametrize("request_id", ["R1", "r1 ", "r", "", "r1' OR '1'='1", "%"])
 def test_a_request_id_is_compared_as_text(index: Index, request_id: str) -> None:
     """Equal or not: no case folding, no trimming, no pattern."""

@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moe_core.errors import SegmentError
+from moe_core.log import cells as cells_of_counts
 from moe_core.log import rollups
 from moe_core.log.encoding import DECISION_SCHEMA
+from moe_core.log.halves import halves_of
 from moe_core.log.rollups import DECISION_COLUMNS, BatchSums, sums_of_batch
 
 T0 = datetime(2026, 3, 1, 10, 59, 59)
@@ -29,6 +31,7 @@ def requests_table(requests: dict[int, tuple[datetime, str | None]]) -> pa.Table
     return pa.table(
         {
             "request_no": pa.array(list(requests), pa.uint32()),
+            "request_id": pa.array([f"r{number}" for number in requests], pa.string()),
             "started_at": pa.array([at for at, _ in requests.values()], pa.timestamp("us")),
             "domain": pa.array([domain for _, domain in requests.values()], pa.string()),
         }
@@ -61,7 +64,24 @@ def slow_sums(rows: list[Decision], requests: dict[int, tuple[datetime, str | No
                 cell[name] = (cell[name] or 0) + row[column]
     active = Counter((layer, requests[number][1], len(experts)) for (number, _, layer), experts in ran.items())
     pairs = Counter((layer, a, b) for (_, _, layer), experts in ran.items() for a in experts for b in experts if a < b)
-    return {"load": dict(load), "active": active, "pairs": pairs}
+    return {"load": dict(load), "active": active, "pairs": pairs} | slow_documents(ran, requests)
+
+
+def slow_documents(ran: dict[Any, list[int]], requests: dict[int, tuple[datetime, str | None]]) -> dict[str, Any]:
+    """Sums over requests: of each request first, then of the domains and halves."""
+    tokens = Counter((number, layer) for number, _, layer in ran)
+    runs = Counter((number, layer, expert) for (number, _, layer), experts in ran.items() for expert in experts)
+    group = {number: (domain, int(halves_of([f"r{number}"])[0])) for number, (_, domain) in requests.items()}
+    experts: dict[Any, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
+    for (number, layer, expert), c in runs.items():
+        added = (1, c, c * c, c * tokens[number, layer])
+        cell = experts[*group[number], layer, expert]
+        cell[:] = [a + b for a, b in zip(cell, added, strict=True)]
+    layers: dict[Any, list[int]] = defaultdict(lambda: [0, 0, 0])
+    for (number, layer), n in tokens.items():
+        cell = layers[*group[number], layer]
+        cell[:] = [a + b for a, b in zip(cell, (1, n, n * n), strict=True)]
+    return {"document_experts": dict(experts), "document_layers": dict(layers)}
 
 
 def as_dicts(sums: BatchSums) -> dict[str, dict[Any, Any]]:
@@ -73,7 +93,17 @@ def as_dicts(sums: BatchSums) -> dict[str, dict[Any, Any]]:
     for row in sums.active.to_pylist():
         active[row["layer"], row["domain"], row["num_active"]] += row["tokens"]
     pairs = {(row["layer"], row["first"], row["second"]): row["n"] for row in sums.pairs.to_pylist()}
-    return {"load": load, "active": active, "pairs": pairs}
+    names = ("documents", "c", "cc", "cn")
+    experts = {
+        (row["domain"], row["half"], row["layer"], row["expert_id"]): [row[name] for name in names]
+        for row in sums.documents.experts.to_pylist()
+    }
+    layers = {
+        (row["domain"], row["half"], row["layer"]): [row[name] for name in ("documents", "n", "nn")]
+        for row in sums.documents.layers.to_pylist()
+    }
+    assert (len(experts), len(layers)) == (sums.documents.experts.num_rows, sums.documents.layers.num_rows)
+    return {"load": load, "active": active, "pairs": pairs, "document_experts": experts, "document_layers": layers}
 
 
 def decision(request_no: int, position: int, layer: int, expert_id: int, **changes: Any) -> Decision:
@@ -102,6 +132,20 @@ def test_two_tokens_counted_by_hand() -> None:
     assert sums.pairs.to_pylist() == [{"layer": 0, "first": 0, "second": 2, "n": 1}]
 
 
+def test_the_sums_over_two_documents_counted_by_hand() -> None:
+    """Request 7 has 2 tokens and ran expert 0 for both; request 8 has 1 token and ran it. c = 2, 1 and n = 2, 1: the
+    sums of c^2, c n and n^2 are 5 each where both lie in one half; here each half holds what is its own."""
+    rows = [decision(7, 0, 0, 0), decision(7, 1, 0, 0), decision(8, 0, 0, 0)]
+    sums = sums_of_batch(decisions_table(rows), requests_table({7: (T0, "law"), 8: (T0, "law")})).documents
+    of_half = {half: [number for number in (7, 8) if halves_of([f"r{number}"])[0] == half] for half in (0, 1)}
+    squares = {7: 4, 8: 1}
+    for row in sums.experts.to_pylist():
+        expected = sum(squares[number] for number in of_half[row["half"]])
+        assert (row["cc"], row["cn"]) == (expected, expected)
+    assert sum(row["nn"] for row in sums.layers.to_pylist()) == 5
+    assert sum(row["documents"] for row in sums.layers.to_pylist()) == 2
+
+
 known = st.integers(-(2**31) + 1, 2**31 - 1)
 cells = st.fixed_dictionaries(
     {
@@ -122,7 +166,7 @@ def test_the_sums_are_those_of_a_loop(rows: dict[Any, Any], about: list[Any], at
     requests = {3 + i: (datetime(1970, 1, 2) + timedelta(minutes=m), domain) for i, (m, domain) in enumerate(about)}
     decisions = [decision(*key) | rows[key] for key in sorted(rows)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rollups, "FEW_CELLS", few_cells)
+        patch.setattr(cells_of_counts, "FEW_CELLS", few_cells)
         patch.setattr(rollups, "ROWS_AT_ONCE", at)
         found = as_dicts(sums_of_batch(decisions_table(decisions), requests_table(requests)))
     assert found == slow_sums(decisions, requests)

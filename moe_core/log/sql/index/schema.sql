@@ -57,6 +57,18 @@ CREATE TABLE pair_sums (run_id VARCHAR NOT NULL, layer INTEGER NOT NULL, first I
 
 CREATE TABLE request_sums (run_id VARCHAR NOT NULL, domain VARCHAR, requests BIGINT NOT NULL, tokens BIGINT NOT NULL, flops BIGINT NOT NULL, flops_dense BIGINT NOT NULL);
 
+-- Sums over documents (requests): of a domain's documents in one half (log/halves.py), c = tokens for which the expert ran,
+-- n = tokens routed in the layer. `documents` counts those with c > 0, or n > 0.
+CREATE TABLE document_expert_sums (
+    run_id VARCHAR NOT NULL, domain VARCHAR, half INTEGER NOT NULL, layer INTEGER NOT NULL, expert_id INTEGER NOT NULL,
+    documents BIGINT NOT NULL, c BIGINT NOT NULL, cc BIGINT NOT NULL, cn BIGINT NOT NULL
+);
+
+CREATE TABLE document_layer_sums (
+    run_id VARCHAR NOT NULL, domain VARCHAR, half INTEGER NOT NULL, layer INTEGER NOT NULL, documents BIGINT NOT NULL,
+    n BIGINT NOT NULL, nn BIGINT NOT NULL
+);
+
 CREATE VIEW runs AS
 SELECT run_id, started_at, source, model, model_sha256, n_layers, n_experts, mode, budget, config, software, quality_card
 FROM run_rows;

@@ -14,7 +14,7 @@ QUICK = AuditSettings(permutations=199)
 
 def test_a_group_whose_words_cost_more_tokens_is_found() -> None:
     """Two tokens per five characters against one: ratio 2, also per character of experts; equal experts per token by
-    construction; FLOPs and latency follow what the log says."""
+    construction; FLOPs follow what the log says; latency is that of a batch: described, in no verdict."""
     counts = make_counts(np.random.default_rng(0), 40)
     tokens = counts.tokens_DL[:, 0]
     slow = counts.group_D == 1
@@ -32,7 +32,7 @@ def test_a_group_whose_words_cost_more_tokens_is_found() -> None:
     assert set(result.equal) == {"experts_per_token", "flops_per_token", "flops_share_of_dense"}
     assert metrics["flagged"].to_dict() == {
         "tokens_per_character": True, "experts_per_token": False, "experts_per_character": True,
-        "flops_per_token": False, "flops_per_character": True, "flops_share_of_dense": False, "latency_ms": True,
+        "flops_per_token": False, "flops_per_character": True, "flops_share_of_dense": False,
     }  # fmt: skip
     latency = result.latency.set_index("group")
     assert latency.loc["b", "p50_ms"] == pytest.approx(20, rel=0.1)
@@ -49,7 +49,7 @@ def test_what_the_log_does_not_hold_is_said() -> None:
     found = documents(requests, decisions, shape, group="group", settings=QUICK)
     result = audit_compute(found, QUICK)
     assert result.metrics["metric"].tolist() == ["experts_per_token"]
-    assert result.missing["tokens_per_character"] == "no text is on record"
+    assert result.missing["tokens_per_character"].text() == "no text is on record"
     assert set(result.missing) == {"tokens_per_character", "experts_per_character", "flops_per_token",
                                    "flops_per_character", "flops_share_of_dense", "latency_ms"}  # fmt: skip
     assert not result.flagged
@@ -57,12 +57,13 @@ def test_what_the_log_does_not_hold_is_said() -> None:
 
 
 def test_numbers_known_for_one_group_only_are_not_compared() -> None:
-    """Latency of group b was never recorded: no mean is made up for it."""
+    """Texts and latency of group b were never recorded: no mean is made up for it."""
     counts = make_counts(np.random.default_rng(0), 40)
-    latency = np.where(counts.group_D == 1, np.nan, 10.0)
-    found = documents(*frames_of(counts, latency_ms=latency), group="group", settings=QUICK)
+    unknown = np.where(counts.group_D == 1, np.nan, 10.0)
+    found = documents(*frames_of(counts, latency_ms=unknown, n_characters=unknown), group="group", settings=QUICK)
     result = audit_compute(found, QUICK)
-    assert "latency_ms" in result.missing
+    assert result.missing["tokens_per_character"].text() == "fewer than two groups have it in 5 documents"
+    assert "latency_ms" not in set(result.metrics["metric"])
     assert result.latency["group"].tolist() == ["a"]
 
 

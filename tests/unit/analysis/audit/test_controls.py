@@ -66,8 +66,9 @@ def test_few_documents_and_a_missed_plant_mean_underpowered() -> None:
     ]  # fmt: skip
     assert missed
     assert all(tests.positive.underpowered and tests.positive.passed for tests in missed)
-    enough = replace(missed[0].positive, smallest_group=20)
-    assert not enough.passed
+    surely = replace(missed[0].positive, smallest_group=20, power=0.999)
+    assert not surely.passed
+    assert replace(surely, power=0.5).underpowered
 
 
 def test_the_plant_is_found_by_its_own_strength() -> None:

@@ -100,13 +100,13 @@ def test_numbers_are_favourable_above_the_median_and_unknown_ones_are_counted() 
     made = outcomes_of(found, "score", None)
     assert made.unknown == 2
     assert np.nansum(made.favourable_D) == 9
-    assert made.favourable.startswith("above the median")
+    assert made.favourable.text().startswith("above the median")
 
 
 def test_of_two_values_the_usual_one_is_favourable() -> None:
     """... and the report says so."""
     made = outcomes_of(answered(["a", "b"] * 10, label=["yes", "no", "no", "yes"] * 5), "label", None)
-    assert (made.favourable, len(made.notes)) == ("yes", 1)
+    assert (made.favourable.text(), len(made.notes)) == ("yes", 1)
 
 
 @pytest.mark.parametrize(
