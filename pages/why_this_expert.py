@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from moe_core.dashboard import data, resources, why_run, why_view, widgets
+from moe_core.dashboard import data, resources, why_replay, why_run, why_view, widgets
 from moe_core.dashboard.context import page_context
 from moe_core.dashboard.why_choice import choose_decision, routed
 from moe_core.dashboard.why_form import choose_source
@@ -35,5 +35,6 @@ with widgets.error_boundary(ctx):
         words = why_run.words(ctx, source, choice)
         why_view.say(ctx, said, decision, words)
         words_panel(ctx, source, choice, words)
+    why_replay.replay_card(ctx, source, choice)
     why_view.tables(ctx, decision)
     widgets.formulas(ctx, why_view.METRICS, key="why_formulas")

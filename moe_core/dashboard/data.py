@@ -159,9 +159,14 @@ def newest_answers(ctx: PageContext, limit: int) -> pd.DataFrame:
     return _newest_answers(str(ctx.store), resources.version(ctx.store), limit)
 
 
-def run_setting(ctx: PageContext, run_id: str) -> str | None:
-    """The setting of a run as JSON text; None where the run recorded none."""
-    return _run_setting(str(ctx.store), resources.version(ctx.store), run_id)
+def run_of_request(ctx: PageContext, request_id: str, run_id: str) -> pd.Series:
+    """How a request was run, as `queries.run_of_request`. Raises RequestNotFoundError."""
+    return _run_of_request(str(ctx.store), resources.version(ctx.store), request_id, run_id)
+
+
+def answered_together(ctx: PageContext, request_id: str, run_id: str) -> pd.DataFrame:
+    """Requests of the same batch, as `queries.answered_together`."""
+    return _answered_together(str(ctx.store), resources.version(ctx.store), request_id, run_id)
 
 
 def verify(ctx: PageContext) -> VerifyReport:
@@ -270,9 +275,13 @@ def _newest_answers(store: str, version: int, limit: int) -> pd.DataFrame:
 
 
 @st.cache_data(show_spinner=False, max_entries=16)
-def _run_setting(store: str, version: int, run_id: str) -> str | None:
-    found = model_queries.run_setting(resources.index(Path(store)), run_id)["setting"].dropna()
-    return None if found.empty else str(found.iloc[0])
+def _run_of_request(store: str, version: int, request_id: str, run_id: str) -> pd.Series:
+    return queries.run_of_request(resources.index(Path(store)), request_id, run_id).iloc[0]
+
+
+@st.cache_data(show_spinner=False, max_entries=16)
+def _answered_together(store: str, version: int, request_id: str, run_id: str) -> pd.DataFrame:
+    return queries.answered_together(resources.index(Path(store)), request_id, run_id)
 
 
 def settings_of(model_runs: pd.DataFrame) -> pd.DataFrame:

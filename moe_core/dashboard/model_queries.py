@@ -38,11 +38,6 @@ def newest_answers(index: Index, model_sha256: str, limit: int) -> pd.DataFrame:
     return index.frame(_sql("newest_answers"), {"model_sha256": model_sha256, "limit": limit})
 
 
-def run_setting(index: Index, run_id: str) -> pd.DataFrame:
-    """-> (run_id, setting) one row: the setting of a run as JSON text, missing where the run recorded none."""
-    return index.frame(_sql("run_setting"), {"run_id": run_id})
-
-
 @cache
 def _sql(name: str) -> str:
     return (_SQL_DIR / f"{name}.sql").read_text(encoding="utf-8")

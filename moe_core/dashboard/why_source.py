@@ -4,13 +4,13 @@ A source is `blocked` where its decisions cannot be computed again; the panel sa
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 
 from moe_core.analysis.message import N_, Message
+from moe_core.explain.replay import LoggedRun, setting_of
 from moe_core.model.reference import RoutedModel
 from moe_core.model.requests import Setting
 
@@ -50,47 +50,44 @@ NO_SETTING = Blocked(
 )  # fmt: skip
 
 
-def other_model(run: "pd.Series[Any]", model: RoutedModel) -> Blocked:
+def other_model(run: LoggedRun, model: RoutedModel) -> Blocked:
     """The run was made by a model that is not loaded here."""
     return Blocked(
         Message(
             N_("The request was answered by another model ({theirs}, {their_hash}) than the one that is loaded here "
                "({ours}, {our_hash}): an explanation by this one would not be true."),
-            {"theirs": str(run["model"]), "their_hash": str(run["model_sha256"])[:12], "ours": model.name,
+            {"theirs": run.model, "their_hash": run.model_sha256[:12], "ours": model.name,
              "our_hash": model.sha256[:12]},
         ),
         Message(N_("Start the dashboard with that model's folder in ROUTELENS_MODEL, or choose a run of this model.")),
     )  # fmt: skip
 
 
-def recorded_source(
-    request: "pd.Series[Any]", run: "pd.Series[Any]", setting: str | None, model: RoutedModel
-) -> Source | Blocked:
-    """request: as `data.request`; run: a row of `data.runs`; setting: JSON text of the run's setting."""
-    if str(request["mode"]) == "dense":
+def logged_run(request_id: str, row: "pd.Series[Any]") -> LoggedRun:
+    """row: as `queries.run_of_request`."""
+    config, software = (json.loads(row[name]) if not pd.isna(row[name]) else {} for name in ("config", "software"))
+    return LoggedRun(
+        request_id=request_id, run_id=str(row["run_id"]), model=str(row["model"]),
+        model_sha256=str(row["model_sha256"]), source=str(row["source"]), mode=str(row["mode"]), config=config or {},
+        software=software or {}, text=None if pd.isna(row["text"]) else str(row["text"]),
+    )  # fmt: skip
+
+
+def recorded_source(run: LoggedRun, model: RoutedModel) -> Source | Blocked:
+    """The source of a recorded request. A head that the model does not have is left out: no answer is followed then."""
+    if run.mode == "dense":
         return DENSE
-    if str(run["model_sha256"]) != model.sha256:
+    if run.model_sha256 != model.sha256:
         return other_model(run, model)
-    if pd.isna(request["text"]):
+    if run.text is None:
         return ERASED
-    if setting is None:
+    if "setting" not in run.config:
         return NO_SETTING
+    setting = setting_of(run)
     return Source(
-        identity=str(request["request_id"]),
-        text=str(request["text"]),
-        setting=setting_of(json.loads(setting), model),
-        request_id=str(request["request_id"]),
-        run_id=str(request["run_id"]),
+        identity=run.request_id,
+        text=run.text,
+        setting=setting if setting.head is None or setting.head in model.heads else replace(setting, head=None),
+        request_id=run.request_id,
+        run_id=run.run_id,
     )
-
-
-def setting_of(recorded: Mapping[str, Any], model: RoutedModel) -> Setting:
-    """The setting that a run recorded; what other versions may have added is left out, and so is a head that the model
-    does not have."""
-    known = {field.name for field in fields(Setting)}
-    values = {name: value for name, value in recorded.items() if name in known}
-    if values.get("thresholds_L") is not None:
-        values["thresholds_L"] = tuple(values["thresholds_L"])
-    values["unavailable"] = tuple((int(layer), int(expert)) for layer, expert in values.get("unavailable") or ())
-    setting = Setting(**values)
-    return setting if setting.head is None or setting.head in model.heads else replace(setting, head=None)

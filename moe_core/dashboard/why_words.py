@@ -145,8 +145,8 @@ def word_table(ctx: PageContext, report: WordReport) -> pd.DataFrame:
                                             for each in report.words],
             t("Answer without it"): [each.reading.label if each.reading else None for each in report.words],
             t("Experts per token, change"): [each.compute.change for each in report.words],
-            t("Neutral swaps (n)"): [each.answer.floor.n if each.answer.floor else
-                                     (each.decision.floor.n if each.decision.floor else 0) for each in report.words],
+            t("Margin, swaps (n)"): [each.decision.floor.n if each.decision.floor else 0 for each in report.words],
+            t("Probability, swaps (n)"): [each.answer.floor.n if each.answer.floor else 0 for each in report.words],
         }
     ).round(4)  # fmt: skip
 

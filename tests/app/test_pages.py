@@ -13,8 +13,8 @@ from tests.app.conftest import HOSTILE, MAIN, ROOT, Open, clear_caches, texts_of
 from tests.unit.log.build import make_request, make_run, plain_batch
 
 PAGES = (
-    "overview", "live", "load_balance", "threshold_tuning", "counterfactual_lab", "fairness_audit", "audit_log", "sql",
-    "expert_specialization", "expert_card",
+    "overview", "live", "why_this_expert", "load_balance", "threshold_tuning", "counterfactual_lab", "fairness_audit",
+    "audit_log", "sql", "expert_specialization", "expert_card",
 )  # fmt: skip
 LOG_PAGES = (
     "overview", "load_balance", "fairness_audit", "audit_log", "sql", "expert_specialization", "expert_card",

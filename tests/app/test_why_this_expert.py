@@ -1,17 +1,20 @@
 """Why this expert: a decision by link, by choice or of a typed text; panels where it cannot be computed again."""
 
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from moe_core.dashboard import resources, why_source
+from moe_core.explain.replay import LoggedRun
 from moe_core.log import queries
 from moe_core.log.index import Index
+from moe_core.log.logged_steps import Steps
 from moe_core.log.redact import redact
 from moe_core.model.reference import RoutedModel
+from moe_core.model.requests import Setting
 from tests.app.conftest import HOSTILE, Open, clear_caches, texts_of
 
 PAGE = "why_this_expert"
@@ -113,7 +116,15 @@ def test_a_run_without_a_setting_cannot_be_explained(
     """As imported runs: the panel says that the setting is not on record."""
     from moe_core.dashboard import data
 
-    monkeypatch.setattr(data, "run_setting", lambda ctx, run_id: None)
+    real = data.run_of_request
+
+
+    def without_setting(*given: Any) -> "pd.Series[Any]":
+        row = real(*given).copy()
+        row["config"] = "{}"
+        return row
+
+    monkeypatch.setattr(data, "run_of_request", without_setting)
     assert "setting" in panel(open_page(sample_store, PAGE))
 
 
@@ -135,8 +146,33 @@ def test_the_setting_of_a_run_is_read_back(tiny_model: RoutedModel) -> None:
     """Thresholds, lost experts and mode come back; an unknown key and a head that is not here are left out."""
     recorded = {"mode": "adaptive", "budget": 0.4, "head": "gone", "thresholds_L": [0.1, 0.2], "unavailable": [[1, 3]],
                 "new": 1}  # fmt: skip
-    setting = why_source.setting_of(recorded, tiny_model)
-    assert setting == replace(setting, budget=0.4, head=None, thresholds_L=(0.1, 0.2), unavailable=((1, 3),))
+    run = LoggedRun(request_id="r.1", run_id="r", model="tiny", model_sha256="a" * 64, source="infer", mode="adaptive",
+                    config={"setting": recorded}, software={}, text="the box")  # fmt: skip
+    source = why_source.recorded_source(run, tiny_model)
+    assert isinstance(source, why_source.Source)
+    assert source.setting == Setting(budget=0.4, head=None, thresholds_L=(0.1, 0.2), unavailable=((1, 3),))
+
+
+def test_the_replay_says_whether_the_log_agrees(
+    open_page: Open, sample_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All requests of the batch are run again: the same decisions; a log that says otherwise is told apart."""
+    from moe_core.dashboard import why_replay
+
+    monkeypatch.setattr(why_replay, "MOST_AT_ONCE", 100)
+    at = open_page(sample_store, PAGE)
+    assert any(m.value.startswith("**Same**") for m in at.markdown), texts_of(at)
+    real = why_replay.logged_steps
+    clear_caches()
+
+    def other(decisions: pd.DataFrame) -> Steps:
+        steps = real(decisions)
+        steps["margin"][0] += 1
+        return steps
+
+    monkeypatch.setattr(why_replay, "logged_steps", other)
+    at.run()
+    assert any("**Different**: 1 of" in m.value for m in at.markdown), texts_of(at)
 
 
 def test_a_wrong_link_is_one_sentence(open_page: Open, sample_store: Path) -> None:

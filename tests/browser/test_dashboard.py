@@ -78,6 +78,24 @@ def test_a_cold_deep_link_opens_its_page(
     assert f"lang={lang}" in page.url
 
 
+def test_a_recorded_answer_is_explained_by_its_link(server: Server, watched: Watched) -> None:
+    """From live inference to the explanation; another token by keyboard moves the link; hostile text stays text."""
+    page = watched.page
+    watched.open("live?lang=en")
+    run_text(page, f"{TEXT} {HOSTILE}")
+    page.get_by_role("link", name="Explain one of these decisions").click()
+    page.wait_for_selector(".st-key-card_why_tables", timeout=120_000)
+    expect(page.locator("h1")).to_contain_text("in layer")
+    assert {"request=", "position=", "layer=", "expert="} <= {part.split("=")[0] + "=" for part in
+                                                              page.url.split("?")[1].split("&")}  # fmt: skip
+    chips = page.locator("button.rl-chip")
+    chips.nth(2).focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("h1")).to_contain_text("parcel", timeout=60_000)
+    assert "position=2" in page.url
+    assert page.evaluate("window.hacked") is None
+
+
 def test_the_language_switch_keeps_the_page(watched: Watched) -> None:
     """English to Japanese and on to another page: the link and the pages follow."""
     page = watched.page

@@ -164,9 +164,3 @@ def test_a_model_that_never_ran_has_nothing(index: Index) -> None:
         model_queries.dense_pairs(index, "f" * 64),
     ):
         assert frame.empty
-
-
-def test_the_setting_of_a_run_is_what_it_recorded(index: Index) -> None:
-    """One row with the setting as JSON; a run that recorded none has none; an unknown run has no row."""
-    assert model_queries.run_setting(index, "spam").values.tolist() == [["spam", '{"head":"spam"}']]
-    assert model_queries.run_setting(index, "nowhere").empty
