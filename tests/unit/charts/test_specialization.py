@@ -10,14 +10,14 @@ from moe_core.charts.theme import DARK, LIGHT
 
 CELLS = pd.DataFrame(
     {
-        "label": ["numbers", "numbers", "<a href=x>law</a>", "<a href=x>law</a>"], "layer": 0, "expert_id": [0, 1, 0, 1],
+        "label": ["numbers"] * 2 + ["<a href=x>law</a>"] * 2, "layer": 0, "expert_id": [0, 1, 0, 1],
         "lift": [4.0, 0.0, 1.0, float("nan")], "low": 0.5, "high": 2.0, "n": [50, 50, 80, 80],
         "called": [True, False, False, False],
     }
 )  # fmt: skip
 PAIRS = pd.DataFrame(
-    {"layer": [0, 0], "first": [0, 1], "second": [1, 2], "n": [40, 0], "over_chance": [2.0, 0.0], "low": [1.5, math.nan],
-     "high": [3.0, math.nan]}
+    {"layer": [0, 0], "first": [0, 1], "second": [1, 2], "n": [40, 0], "over_chance": [2.0, 0.0],
+     "low": [1.5, math.nan], "high": [3.0, math.nan]}
 )  # fmt: skip
 POINTS = pd.DataFrame(
     {"x": [0.0, 1.0, 2.0], "y": [0.0, 1.0, 0.0], "cluster": [0, 0, 1], "label": ["a", "<b>b</b>", "c"]}
