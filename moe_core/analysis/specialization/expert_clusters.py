@@ -16,7 +16,7 @@ from moe_core.analysis.specialization.stability import Clustering, Floats, clust
 
 PROFILE_KINDS = ("domain", "class", "piece")
 LARGEST = 3.0  # log2: a lift of 8, or an eighth
-MOST_EXPERTS = 1500  # of more, those that run most are clustered
+MOST_EXPERTS = 500  # of more, those that run most are clustered
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

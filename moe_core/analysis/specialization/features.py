@@ -13,7 +13,7 @@ from moe_core.analysis.specialization.word_classes import Vocabulary, classes_of
 
 FIRST, LAST = "first", "last"
 DECILES = 10
-POSITION_NAMES = {FIRST: N_("the first word of a text"), LAST: N_("the last word of a text")} | {
+POSITION_NAMES = {FIRST: N_("the first token of a text"), LAST: N_("the last token of a text")} | {
     f"decile{i}": N_("part {i} of 10 of a text") for i in range(1, DECILES + 1)
 }
 
