@@ -119,7 +119,7 @@ def decision_charts(ctx: PageContext, decision: DecisionExplanation) -> None:
         direct = "" if decision.method == "exact" else f" ({t('direct effect, frozen norm')})"
         with widgets.card(
             t("What is the margin made of?"),
-            t("Share of each component in the margin; together they are {margin:+.3f}").format(margin=decision.margin)
+            t("Share of each component in the margin; together they are {margin:+.4f}").format(margin=decision.margin)
             + direct,
             key="why_shares",
         ):
