@@ -21,6 +21,7 @@ from moe_core.explain.rules import Requirement, Rule, requirement_values
 
 MOST_STEPS = 80
 STARTS = 3  # further starts through the nearest rivals, where several requirements must hold together
+LOST = "It was lost, so no change of the input makes it run."
 NOTHING = "No change of this size was found that turns it."
 FLOOR = "The expert with the largest margin always runs, and that would be this one: no boundary to reach."
 
@@ -151,7 +152,8 @@ def flip_of_input(norm: Norm, reader: Reader, before_D: Array, rule: Rule, exper
     changes = [bent.shortest(turning) for turning in rule.turns(logits_E, expert, runs=runs)]
     best = min((c for c in changes if c is not None), key=lambda c: c.length, default=None)
     if best is None:
-        return Flip(distance=None, relative=None, closed_form=False, reason=NOTHING), None
+        reason = NOTHING if rule.available_E[expert] else LOST
+        return Flip(distance=None, relative=None, closed_form=False, reason=reason), None
 
     def turned(part: float) -> bool:
         logits_NE = reader.logits(norm(before_D + part * best.vector)[None])
@@ -174,7 +176,8 @@ def flip_of_linear(map_EH: Array, values_H: Array, logits_E: Array, rule: Rule, 
             held = normals_MH @ change_H + requirement_values(logits_E, turning) < 1e-9
             best, single = change_H, int(held.sum()) <= 1
     if best is None:
-        return Flip(distance=None, relative=None, closed_form=True, reason=NOTHING)
+        reason = NOTHING if rule.available_E[expert] else LOST
+        return Flip(distance=None, relative=None, closed_form=True, reason=reason)
     length = float(np.linalg.norm(best))
     relative = length / (float(np.linalg.norm(values_H)) or 1.0)
     return Flip(distance=length, relative=relative, closed_form=single, residual=0.0)

@@ -57,7 +57,9 @@ class ThresholdRule:
         return int(distance_E.argmin())
 
     def turns(self, logits_E: Array, expert: int, *, runs: bool) -> list[list[Requirement]]:
-        """Sets of requirements that turn the decision; the floor is left out."""
+        """Sets of requirements that turn the decision; the floor is left out. None for a lost expert."""
+        if not self.available_E[expert]:
+            return []
         bound = float(np.log(self.thresholds_E[expert]))
         others = [int(j) for j in np.flatnonzero(self.available_E) if j != expert]
         if runs:
