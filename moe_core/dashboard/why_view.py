@@ -7,6 +7,7 @@ from moe_core.analysis.message import N_, Message
 from moe_core.charts import explanation as charts
 from moe_core.dashboard import widgets
 from moe_core.dashboard.context import PageContext
+from moe_core.dashboard.expert_link import CARD
 from moe_core.dashboard.why_frames import by_size, contribution_frame, expert_frame, grouped
 from moe_core.dashboard.widgets import Number, percent
 from moe_core.explain.component_names import component_name, turns
@@ -106,12 +107,19 @@ def decision_charts(ctx: PageContext, decision: DecisionExplanation) -> None:
                    "one explained here."),
         )  # fmt: skip
         flips_card(ctx, decision)
+        st.page_link(
+            CARD, label=t("What expert {expert} of layer {layer} does elsewhere").format(
+                expert=decision.expert_id, layer=decision.layer
+            ),
+            icon=":material/badge:",
+            query_params={"layer": str(decision.layer), "expert": str(decision.expert_id), "lang": ctx.lang},
+        )  # fmt: skip
     with right:
         frame = grouped(contribution_frame(decision, t), t)
         direct = "" if decision.method == "exact" else f" ({t('direct effect, frozen norm')})"
         with widgets.card(
             t("What is the margin made of?"),
-            t("Share of each component in the margin; together they are {margin:+.3f}").format(margin=decision.margin)
+            t("Share of each component in the margin; together they are {margin:+.4f}").format(margin=decision.margin)
             + direct,
             key="why_shares",
         ):

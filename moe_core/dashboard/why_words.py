@@ -26,7 +26,7 @@ def words_panel(ctx: PageContext, source: Source, choice: Choice, report: WordRe
         widgets.chart_card(
             ctx, charts.word_bars, charts.word_bars_alt, shown_words(decision, decision["change"].notna()),
             title=t("Which words does the decision hang on?"),
-            caption=t("Change of the margin ({margin:+.3f}) when the word is left out; n = {n} words").format(
+            caption=t("Change of the margin ({margin:+.4f}) when the word is left out; n = {n} words").format(
                 margin=report.intact.margin or 0.0, n=report.n_compared
             ),
             key="why_word_decision", note=grey,

@@ -8,6 +8,7 @@ import torch
 
 from moe_core.errors import InputError
 from moe_core.explain import words as module
+from moe_core.explain.explain import explain_decision
 from moe_core.explain.word_units import in_groups, without, words_of
 from moe_core.explain.words import run_words, swap_report, word_report
 from moe_core.model.calibration import Calibration, DialPoint
@@ -107,6 +108,17 @@ def test_every_effect_is_that_of_the_text_read_alone(model: RoutedModel, mode: s
         assert word.reading.margin == pytest.approx(float(scores[expert] - threshold), abs=1e-5)
         assert report.intact.margin is not None
         assert word.decision.change == pytest.approx(word.reading.margin - report.intact.margin)
+
+
+@pytest.mark.parametrize("mode", ["adaptive", "topk"])
+@pytest.mark.parametrize("expert", range(4))
+def test_the_intact_margin_is_that_of_the_explanation(model: RoutedModel, mode: str, expert: int) -> None:
+    """Words and explanation speak of the same decision, whoever the expert is compared with."""
+    setting = Setting(budget=0.5, mode=mode)  # type: ignore[arg-type]
+    report = word_report(run_words(model, TEXT, setting), position=2, layer=1, expert_id=expert)
+    decision = explain_decision(model, TEXT, setting, position=2, layer=1, expert_id=expert)
+    assert report.intact.runs == decision.runs
+    assert report.intact.margin == pytest.approx(decision.margin, abs=1e-6)
 
 
 def test_a_repeated_word_is_followed_by_its_place(model: RoutedModel) -> None:
