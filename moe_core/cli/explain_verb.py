@@ -1,6 +1,5 @@
 """`explain`: why an expert ran for one token of a logged request, or the request run again."""
 
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -46,6 +45,8 @@ def explain(
         raise InputError("--replay runs the whole request again: leave out --position, --layer and --expert.")
     if not replay and (position is None or layer is None):
         raise InputError("Give --position and --layer of the decision, or --replay.")
+    from moe_core.explain.replay import LoggedRun, setting_of
+
     opened = open_store(store)
     try:
         index = Index.open(opened)
@@ -53,9 +54,8 @@ def explain(
         index = Index.open_private(opened)
     with index:
         found = queries.run_of_request(index, request, run).iloc[0]
-        logged_run = _logged_run(request, found)
+        logged_run = LoggedRun.of(request, found.to_dict())
         decisions = queries.request_trace(index, request, logged_run.run_id)
-        from moe_core.explain.replay import setting_of
         from moe_core.model.reference import load_model
 
         setting = setting_of(logged_run)
@@ -68,19 +68,6 @@ def explain(
             same = _explain(routed, logged_run, setting, decisions, (position, layer, expert), as_json)
     if not same:
         raise typer.Exit(1)
-
-
-def _logged_run(request_id: str, row: "pd.Series[Any]") -> "LoggedRun":
-    import pandas as pd
-
-    from moe_core.explain.replay import LoggedRun
-
-    config, software = (json.loads(row[name]) if not pd.isna(row[name]) else {} for name in ("config", "software"))
-    return LoggedRun(
-        request_id=request_id, run_id=str(row["run_id"]), model=str(row["model"]),
-        model_sha256=str(row["model_sha256"]), source=str(row["source"]), mode=str(row["mode"]), config=config or {},
-        software=software or {}, text=None if pd.isna(row["text"]) else str(row["text"]),
-    )  # fmt: skip
 
 
 def _explain(
@@ -126,9 +113,9 @@ def _replay(
 ) -> bool:  # fmt: skip
     import torch
 
-    from moe_core.explain.replay import COMPARED, KEY, around, compare, run_again
+    from moe_core.explain.replay import around, compare, run_again
     from moe_core.log import queries
-    from moe_core.log.encoding import LOGIT_SCALE, PROB_SCALE, quantise
+    from moe_core.log.logged_steps import logged_steps, steps_of
 
     if (threads := run.software.get("threads", "")).isdigit() and int(threads) > 0:
         torch.set_num_threads(int(threads))
@@ -139,12 +126,7 @@ def _replay(
     if gone:
         around_it.append(f"{gone} of the {len(texts)} texts answered with it are gone: run again alone")
         texts, number = [run.text], 0
-    rows_N = quantise(run_again(routed, setting, texts, number), 0).rows_N
-    scales = {"logit": LOGIT_SCALE, "margin": LOGIT_SCALE, "prob": PROB_SCALE, "gate_weight": PROB_SCALE}
-    logged = {n: (decisions[n].fillna(-1) * scales.get(n, 1)).round().to_numpy() for n in (*KEY, *COMPARED)}
-    logged |= {name: logged[name].astype("int64") for name in KEY}
-    report = compare(
-        run, logged, {n: rows_N[n] for n in (*KEY, *COMPARED)}, answered_with=len(texts), around=around_it
-    )
+    now = steps_of(run_again(routed, setting, texts, number))
+    report = compare(run, logged_steps(decisions), now, answered_with=len(texts), around=around_it)
     emit(asdict(report), replay_lines(report), as_json)
     return report.same

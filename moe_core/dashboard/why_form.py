@@ -10,7 +10,8 @@ from moe_core.dashboard.context import PAGES, PageContext
 from moe_core.dashboard.live_form import DEFAULT_BUDGET, STEP
 from moe_core.dashboard.numbers import run_label
 from moe_core.dashboard.recorder import SOURCE
-from moe_core.dashboard.why_source import Blocked, Source, logged_run, recorded_source
+from moe_core.dashboard.why_source import Blocked, Source, recorded_source
+from moe_core.explain.replay import LoggedRun
 from moe_core.model.requests import Setting
 
 LOG, OWN = "log", "text"
@@ -74,7 +75,7 @@ def _recorded(ctx: PageContext) -> Source | Blocked:
             t("Request (the newest of the run; others by a link from the audit log)"), list(texts), texts,
             key=REQUEST, parameter="request", default=next(iter(texts)), always=True,
         )  # fmt: skip
-    run = logged_run(request_id, data.run_of_request(ctx, request_id, run_id))
+    run = LoggedRun.of(request_id, data.run_of_request(ctx, request_id, run_id).to_dict())
     return recorded_source(run, resources.model(ctx))
 
 

@@ -9,8 +9,8 @@ import streamlit as st
 from moe_core.dashboard import data, resources, widgets
 from moe_core.dashboard.context import PageContext
 from moe_core.dashboard.why_choice import Choice
-from moe_core.dashboard.why_source import Source, logged_run
-from moe_core.explain.replay import ReplayReport, around, compare, run_again
+from moe_core.dashboard.why_source import Source
+from moe_core.explain.replay import LoggedRun, ReplayReport, around, compare, run_again
 from moe_core.log.logged_steps import logged_steps, steps_of
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def _replay(
     store: str, version: int, sha256: str, source: Source, lang: str, _ctx: PageContext, _model: "RoutedModel"
 ) -> ReplayReport:
     request_id, run_id = source.request_id or "", source.run_id or ""
-    run = logged_run(request_id, data.run_of_request(_ctx, request_id, run_id))
+    run = LoggedRun.of(request_id, data.run_of_request(_ctx, request_id, run_id).to_dict())
     together = data.answered_together(_ctx, request_id, run_id)
     notes = around(run, _model)
     texts, number = list(together["text"]), list(together["request_id"]).index(request_id)

@@ -3,11 +3,7 @@
 A source is `blocked` where its decisions cannot be computed again; the panel says why and what to do.
 """
 
-import json
 from dataclasses import dataclass, replace
-from typing import Any
-
-import pandas as pd
 
 from moe_core.analysis.message import N_, Message
 from moe_core.explain.replay import LoggedRun, setting_of
@@ -60,16 +56,6 @@ def other_model(run: LoggedRun, model: RoutedModel) -> Blocked:
              "our_hash": model.sha256[:12]},
         ),
         Message(N_("Start the dashboard with that model's folder in ROUTELENS_MODEL, or choose a run of this model.")),
-    )  # fmt: skip
-
-
-def logged_run(request_id: str, row: "pd.Series[Any]") -> LoggedRun:
-    """row: as `queries.run_of_request`."""
-    config, software = (json.loads(row[name]) if not pd.isna(row[name]) else {} for name in ("config", "software"))
-    return LoggedRun(
-        request_id=request_id, run_id=str(row["run_id"]), model=str(row["model"]),
-        model_sha256=str(row["model_sha256"]), source=str(row["source"]), mode=str(row["mode"]), config=config or {},
-        software=software or {}, text=None if pd.isna(row["text"]) else str(row["text"]),
     )  # fmt: skip
 
 

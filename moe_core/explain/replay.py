@@ -6,6 +6,7 @@ threads, and in the same order. Numbers are compared as the log keeps them, in i
 Shape letters: N decisions.
 """
 
+import json
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -39,6 +40,17 @@ class LoggedRun:
     config: Mapping[str, Any]
     software: Mapping[str, str]
     text: str | None
+
+    @classmethod
+    def of(cls, request_id: str, row: Mapping[str, Any]) -> "LoggedRun":
+        """row: as `queries.run_of_request`; `config` and `software` are JSON. What is no text is missing."""
+        found = {name: row[name] if isinstance(row[name], str) else None for name in ("config", "software", "text")}
+        return cls(
+            request_id=request_id, run_id=str(row["run_id"]), model=str(row["model"]),
+            model_sha256=str(row["model_sha256"]), source=str(row["source"]), mode=str(row["mode"]),
+            config=json.loads(found["config"] or "null") or {},
+            software=json.loads(found["software"] or "null") or {}, text=found["text"],
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
