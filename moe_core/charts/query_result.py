@@ -128,7 +128,7 @@ def _trace(choice: Choice, x: "pd.Series[Any]", y: "pd.Series[Any]", name: str, 
     marker = {"color": colour, "size": 8, "symbol": symbol}
     if choice.kind == "line":
         return go.Scatter(**shared, mode="lines+markers", marker=marker, line={"color": colour, "width": 2.5})
-    return go.Scattergl(**shared, mode="markers", marker={**marker, "opacity": 0.75})
+    return go.Scatter(**shared, mode="markers", marker={**marker, "opacity": 0.75})
 
 
 def _axis(column: "pd.Series[Any]", kind: Kind) -> tuple["pd.Series[Any]", dict[str, Any]]:
