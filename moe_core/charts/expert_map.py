@@ -108,31 +108,32 @@ def saturation(frame: pd.DataFrame, *, t: Translate = str, dark: bool = False) -
     if frame.empty:
         return empty(t("No checkpoint was measured"), dark=dark)
     colours = palette(dark)
-    fig = figure(dark=dark, height=330, left=56, right=64, top=12, bottom=44)
-    ends: list[float] = []
-    for number, part in sorted(frame.groupby("layer"), key=lambda pair: float(pair[1]["agreement"].iloc[-1])):
+    fig = figure(dark=dark, height=330, left=56, right=24, top=12, bottom=44)
+    starts: list[float] = []
+    ordered = frame.sort_values(["layer", "step"])
+    for number, rows in sorted(ordered.groupby("layer"), key=lambda pair: float(pair[1]["agreement"].iloc[0])):
         layer = int(str(number))
-        rows = part.sort_values("step")
+        steps = [f"{step:,}" for step in rows["step"]]  # side by side: they lie ever further apart
         colour = COLOURS[dark][layer % 7]
         fig.add_trace(
             go.Scatter(
-                x=rows["step"], y=rows["agreement"], mode="lines+markers", name=f"L{layer}",
+                x=steps, y=rows["agreement"], mode="lines+markers", name=f"L{layer}",
                 line={"color": colour, "width": 2}, marker={"symbol": SYMBOLS[layer % len(SYMBOLS)], "size": 7},
                 error_y={
                     "type": "data", "symmetric": False, "array": rows["high"] - rows["agreement"],
                     "arrayminus": rows["agreement"] - rows["low"], "thickness": 1, "width": 2, "color": colour,
                 },
-                hovertemplate=f"L{layer} · %{{x:,}}<br>%{{y:.1%}}<extra></extra>",
+                hovertemplate=f"L{layer} · %{{x}}<br>%{{y:.1%}}<extra></extra>",
             )
         )  # fmt: skip
-        ends.append(max(float(rows["agreement"].iloc[-1]), (ends[-1] + 0.045) if ends else 0.0))
+        starts.append(max(float(rows["agreement"].iloc[0]), (starts[-1] + 0.05) if starts else 0.0))
         fig.add_annotation(
-            x=rows["step"].iloc[-1], y=ends[-1], text=f"L{layer}", showarrow=False, xanchor="left", xshift=10,
+            x=steps[0], y=starts[-1], text=f"L{layer}", showarrow=False, xanchor="right", xshift=-10,
             font={"color": colours.ink, "size": 12},
         )  # fmt: skip
-    top = max(1.05, ends[-1] + 0.03)
+    top = max(1.05, starts[-1] + 0.03)
     fig.update_yaxes(range=[min(0.0, float(frame["low"].min())), top], tickformat=".0%", dtick=0.25)
-    fig.update_xaxes(showgrid=False, title_text=t("Step of training"))
+    fig.update_xaxes(showgrid=False, title_text=t("Step of training"), type="category")
     return fig
 
 

@@ -17,7 +17,7 @@ from moe_core.dashboard.specialization_filter import Chosen
 EXPERT_PAGE = PAGES / "expert_card.py"
 TABLE_KEY = "specialization_called_table"
 MOST_ROWS = 500
-SATURATED = 0.9
+SATURATED = 0.85
 
 
 def heatmap(ctx: PageContext, found: Specialization, chosen: Chosen) -> None:
@@ -148,9 +148,8 @@ def training(ctx: PageContext, model_name: str) -> None:
             alt=expert_map.saturation_alt(measured.frame, t=t),
         )
         st.caption(note)
-        st.text(measured.recipe)
         if measured.note:
-            st.text(measured.note)
+            st.text(t(measured.note))
 
 
 def how_to_read(ctx: PageContext) -> None:

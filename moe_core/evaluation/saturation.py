@@ -22,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from moe_core.analysis.specialization.saturation import SHORT_RUN
 from moe_core.config import load_config
 from moe_core.errors import RouteLensError
 from moe_core.evaluation.trained_alike import HeldOut, adaptive_route
@@ -35,12 +36,6 @@ from moe_core.model.training import TrainingConfig, train, warm_start
 
 SHARE = 0.35
 BOOTSTRAPS = 1000
-NOTE = (
-    "The recipe of the reference model, trained anew from the split original and for fewer steps: what is shown is how "
-    "fast routing settles, not the history of the shipped weights. Agreement: share of the (token, expert) pairs of "
-    "the finished routing that ran at that step too, every layer at the same share of its experts; 95 % interval over "
-    "texts; chance: independent choices with the same loads."
-)
 
 
 def snapshot_steps(steps: int) -> list[int]:
@@ -137,7 +132,7 @@ def measure(config: TrainingConfig, state: Path, recipe: str) -> dict[str, Any]:
     ]
     n_texts, n_tokens = int(text_T.max()) + 1, len(text_T)
     return {"recipe": recipe, "steps": config.steps, "share": SHARE, "n_texts": n_texts, "n_tokens": n_tokens,
-            "rows": rows, "note": NOTE}  # fmt: skip
+            "rows": rows, "note": SHORT_RUN}  # fmt: skip
 
 
 def main() -> None:

@@ -6,6 +6,14 @@ from typing import Any
 
 import pandas as pd
 
+from moe_core.analysis.message import N_
+
+SHORT_RUN = N_(
+    "The recipe of the reference model, trained anew from the split original and for fewer steps: what is shown is how "
+    "fast routing settles, not the history of the shipped weights. Agreement: share of the (token, expert) pairs of "
+    "the finished routing that ran at that step too, every layer at the same share of its experts; 95 % interval over "
+    "texts."
+)
 COLUMNS = ("step", "layer", "agreement", "low", "high")
 
 
