@@ -37,8 +37,9 @@ check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+# one thread a worker, so that two of them do not take four
 unit: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 test-browser: $(VENV)/.installed-dev
 	@bash tests/browser/ensure_chromium.sh
