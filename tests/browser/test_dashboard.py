@@ -103,7 +103,7 @@ def test_the_language_switch_keeps_the_page(watched: Watched) -> None:
     page.get_by_role("radio", name="日本語").click()
     expect(page.locator("html")).to_have_attribute("lang", "ja")
     page.get_by_text("監査", exact=True).first.click()
-    page.get_by_role("link", name="監査ログ").first.click()
+    page.get_by_text("監査ログ", exact=True).first.click()
     page.wait_for_url("**/audit_log?lang=ja")
     expect(page.locator("h1")).to_contain_text("記録")
 
