@@ -84,9 +84,9 @@ def cluster_names(ctx: PageContext, found: Specialization, clusters: Clusters) -
     t, words, names = ctx.t, words_of(found), {}
     if clusters.experts is not None and clusters.experts.clustering.stable:
         for number in range(clusters.experts.clustering.n_clusters):
-            typical = clusters.experts.typical(number, most=1)
-            what = feature_name(*typical[0][0], words).text(t) if typical else t("no clear profile")
-            lift = f" {typical[0][1]:.1f}×" if typical else ""
+            typical = clusters.experts.most_for(number)
+            what = feature_name(*typical[0], words).text(t) if typical else t("no clear profile")
+            lift = f" {typical[1]:.1f}×" if typical else ""
             names[f"{EXPERT}-{number}"] = (
                 t("Experts {letter}: {what}").format(letter=chr(65 + number), what=what) + lift
             )

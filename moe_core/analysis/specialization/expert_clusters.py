@@ -36,6 +36,14 @@ class ExpertClusters:
         order = np.argsort(-np.abs(mean_F))[:most]
         return [(self.features[i], float(2 ** mean_F[i])) for i in order if abs(mean_F[i]) >= 0.1]
 
+    def most_for(self, number: int) -> tuple[Feature, float] | None:
+        """What to call a cluster by: the feature for which its experts run most often, if 1.25 times as often; else
+        that in which it stands out most."""
+        typical = self.typical(number, len(self.features))
+        return max((each for each in typical if each[1] >= 1.25), key=lambda each: each[1], default=None) or (
+            typical[0] if typical else None
+        )
+
 
 def expert_clusters(calls: Sequence[Calls], *, seed: int) -> ExpertClusters | None:
     """None where no expert has a tested profile."""

@@ -99,6 +99,9 @@ def test_experts_are_clustered_by_what_they_run_for() -> None:
     of_first = found.experts[found.experts["cluster"] == 0]["expert_id"]
     assert set(of_first) in ({0, 1, 2, 3, 4, 5}, {6, 7, 8, 9, 10, 11})
     assert {feature for feature, _ in found.typical(0, 2)} == {("class", "number"), ("class", "punctuation")}
+    called = found.most_for(0)
+    assert called is not None
+    assert called[1] >= 1.25 or all(lift < 1.25 for _, lift in found.typical(0, 99))
 
 
 def test_pairs_counted_by_hand() -> None:
