@@ -130,9 +130,9 @@ def training(ctx: PageContext, model_name: str) -> None:
     note = (
         t("At no checkpoint all layers agree with the final routing in {share:.0%} of choices.").format(share=SATURATED)
         if step is None
-        else t("From step {step:,} on every layer agrees with the final routing in {share:.0%} of choices.").format(
-            step=step, share=SATURATED
-        )
+        else t(
+            "From step {step:,} on every layer agrees with the final routing in at least {share:.0%} of choices."
+        ).format(step=step, share=SATURATED)
     )  # fmt: skip
     with widgets.card(
         t("When did the routing settle in training?"),
