@@ -180,6 +180,7 @@ def test_the_log_answers_an_example_and_refuses_to_lose_a_table(server: Server, 
     expect(page).to_have_url(re.compile("example=experts_per_token"))
     page.locator(".st-key-sql_run button").click()
     expect(page.locator("h1")).to_contain_text("6 rows, in", timeout=30_000)
+    expect(table).to_have_count(1, timeout=20_000)  # while a page is drawn anew, cards may hold others' tables
     expect(table).to_be_visible()
     expect(chart).to_be_visible()
     with page.expect_download() as download:
