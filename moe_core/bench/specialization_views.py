@@ -1,11 +1,13 @@
 """What the page about experts computes, as questions to measure: queries and analysis together."""
 
+from functools import partial
+
 from moe_core.analysis.specialization.agreement import layer_agreement
 from moe_core.analysis.specialization.expert_clusters import expert_clusters
 from moe_core.analysis.specialization.report import Specialization
 from moe_core.analysis.specialization.run_frames import RunFrames
 from moe_core.analysis.specialization.token_clusters import token_clusters
-from moe_core.analysis.specialization.words_of_run import requests_to_try, token_ids_of, vocabulary_of
+from moe_core.analysis.specialization.words_of_run import requests_to_try, words_of_run
 from moe_core.log.index import Index
 from moe_core.log.routing_sample import routing_of_run
 from moe_core.log.specialization_queries import texts_of_requests
@@ -29,7 +31,6 @@ def specialization_clusters(index: Index, run_id: str) -> object:
 
 
 def _findings(index: Index, run_id: str, frames: RunFrames) -> Specialization:
-    tried = texts_of_requests(index, run_id, requests_to_try(frames.sample)).dropna(subset="text")
-    texts, ids = list(tried["text"]), token_ids_of(frames.sample, list(tried["request_id"]))
-    pieces = pieces_of_run(REFERENCE_FOLDER, str(frames.run["model"]), texts, ids)
-    return frames.findings(vocabulary_of(pieces, texts, ids))
+    tried = texts_of_requests(index, run_id, requests_to_try(frames.sample))
+    pieces_of = partial(pieces_of_run, REFERENCE_FOLDER, str(frames.run["model"]))
+    return frames.findings(words_of_run(frames.sample, tried, pieces_of))

@@ -3,7 +3,7 @@
 import pandas as pd
 import plotly.graph_objects as go
 
-from moe_core.charts.theme import Translate, empty, figure, palette, plain
+from moe_core.charts.theme import Palette, Translate, empty, figure, palette, plain
 
 ROW = 26  # height of a bar with its name
 
@@ -77,15 +77,7 @@ def contribution_bars(frame: pd.DataFrame, *, t: Translate = str, dark: bool = F
             hovertemplate="%{customdata[0]}: %{x:+.4f}<extra></extra>",
         )
     )  # fmt: skip
-    marked = rows[rows["turns"].astype(bool)]
-    if len(marked):
-        fig.add_trace(
-            go.Scatter(
-                x=marked["contribution"], y=marked.index.tolist(), mode="markers", hoverinfo="skip",
-                marker={"symbol": "diamond", "size": 12, "color": colours.ink,
-                        "line": {"width": 2, "color": colours.card}},
-            )
-        )  # fmt: skip
+    _mark_turns(fig, rows, "contribution", colours)
     _names(fig, list(rows["name"]))
     fig.add_vline(x=0, line={"color": colours.muted, "width": 1})
     fig.update_xaxes(title_text=t("Share of the margin (points of score)"), tickformat="+.2f")
@@ -126,15 +118,7 @@ def word_bars(frame: pd.DataFrame, *, t: Translate = str, dark: bool = False) ->
             hovertemplate="%{customdata[0]}: %{x:+.4f}<br>± %{customdata[1]:.4f}<extra></extra>",
         )
     )  # fmt: skip
-    marked = rows[rows["turns"].astype(bool)]
-    if len(marked):
-        fig.add_trace(
-            go.Scatter(
-                x=marked["change"], y=marked.index.tolist(), mode="markers", hoverinfo="skip",
-                marker={"symbol": "diamond", "size": 12, "color": colours.ink,
-                        "line": {"width": 2, "color": colours.card}},
-            )
-        )  # fmt: skip
+    _mark_turns(fig, rows, "change", colours)
     _names(fig, [_short(word) for word in rows["word"]])
     fig.update_layout(barmode="overlay")
     fig.add_vline(x=0, line={"color": colours.muted, "width": 1})
@@ -151,6 +135,19 @@ def word_bars_alt(frame: pd.DataFrame, *, t: Translate = str) -> str:
              "neutral swaps.").format(
         change=float(most["change"]), word=most["word"], beyond=int(frame["beyond"].sum()), n=len(frame)
     )  # fmt: skip
+
+
+def _mark_turns(fig: go.Figure, rows: pd.DataFrame, column: str, colours: Palette) -> None:
+    """A diamond at the end of every bar without which the decision turns."""
+    marked = rows[rows["turns"].astype(bool)]
+    if len(marked):
+        fig.add_trace(
+            go.Scatter(
+                x=marked[column], y=marked.index.tolist(), mode="markers", hoverinfo="skip",
+                marker={"symbol": "diamond", "size": 12, "color": colours.ink,
+                        "line": {"width": 2, "color": colours.card}},
+            )
+        )  # fmt: skip
 
 
 def _names(fig: go.Figure, names: list[str]) -> None:

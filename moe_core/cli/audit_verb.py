@@ -64,10 +64,8 @@ def audit(
     from moe_core.analysis.audit.settings import AuditSettings
     from moe_core.analysis.audit.windows import watch, window_length
     from moe_core.config import load_config
-    from moe_core.errors import IndexLockedError
     from moe_core.log.audit_queries import audit_frames
     from moe_core.log.index import Index
-    from moe_core.log.store import open_store
 
     chosen = AuditSettings() if settings is None else load_config(settings, AuditSettings)
     if reference is not None:
@@ -75,12 +73,7 @@ def audit(
     if min_group is not None:
         chosen = replace(chosen, min_group=min_group)
     length = None if windows is None else window_length(windows)
-    opened = open_store(store)
-    try:
-        index = Index.open(opened)
-    except IndexLockedError:  # the dashboard has it
-        index = Index.open_private(opened)
-    with index:
+    with Index.open_or_private(store) as index:
         audited = audit_question(
             LogFrames(**audit_frames(index, run or ())),
             Question(group=group, outcome=outcome, favourable=favourable, strata=tuple(strata or ()), unit=unit),

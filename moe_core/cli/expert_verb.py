@@ -21,34 +21,28 @@ def expert(
     as_json: JsonFlag = False,
 ) -> None:
     """The card of one expert: load, gate mass, domains, tokens, texts, partners, and what breaks without it."""
+    from functools import partial
+
     from moe_core.analysis.expert_card.card import check_expert, expert_card
     from moe_core.analysis.expert_card.document import card_document, card_lines
     from moe_core.analysis.specialization.run_frames import RunFrames
-    from moe_core.analysis.specialization.words_of_run import requests_to_try, token_ids_of, vocabulary_of
-    from moe_core.errors import IndexLockedError
+    from moe_core.analysis.specialization.words_of_run import requests_to_try, words_of_run
     from moe_core.log.index import Index
     from moe_core.log.queries import load_over_time
     from moe_core.log.routing_sample import routing_of_run
     from moe_core.log.specialization_queries import run_to_describe, texts_of_requests
-    from moe_core.log.store import open_store
     from moe_core.model.ablation_file import read_ablation
     from moe_core.model.folder import REFERENCE_FOLDER
     from moe_core.model.vocabulary import pieces_of_run
 
     folder = model or REFERENCE_FOLDER
-    opened = open_store(store)
-    try:
-        index = Index.open(opened)
-    except IndexLockedError:  # the dashboard has it
-        index = Index.open_private(opened)
-    with index:
+    with Index.open_or_private(store) as index:
         row = run_to_describe(index, run)
         check_expert(layer, expert, int(row["n_layers"]), int(row["n_experts"]))
         run_id = str(row["run_id"])
         frames = RunFrames.of(routing_of_run(index, run_id))
-        tried = texts_of_requests(index, run_id, requests_to_try(frames.sample)).dropna(subset="text")
-        known, ids = list(tried["text"]), token_ids_of(frames.sample, list(tried["request_id"]))
-        words = vocabulary_of(pieces_of_run(folder, str(row["model"]), known, ids), known, ids)
+        tried = texts_of_requests(index, run_id, requests_to_try(frames.sample))
+        words = words_of_run(frames.sample, tried, partial(pieces_of_run, folder, str(row["model"])))
         card = expert_card(
             frames, layer=layer, expert=expert, hours=load_over_time(index, run_id, layer=layer), words=words,
             ablation=read_ablation(folder, str(row["model_sha256"])),

@@ -36,10 +36,8 @@ def explain(
 
     Method and limits: docs/explanations.md. Exit code 1 where the log says otherwise than the model does now.
     """
-    from moe_core.errors import IndexLockedError
     from moe_core.log import queries
     from moe_core.log.index import Index
-    from moe_core.log.store import open_store
 
     if replay and not (position is layer is expert is None):
         raise InputError("--replay runs the whole request again: leave out --position, --layer and --expert.")
@@ -47,12 +45,7 @@ def explain(
         raise InputError("Give --position and --layer of the decision, or --replay.")
     from moe_core.explain.replay import LoggedRun, setting_of
 
-    opened = open_store(store)
-    try:
-        index = Index.open(opened)
-    except IndexLockedError:  # the dashboard has it
-        index = Index.open_private(opened)
-    with index:
+    with Index.open_or_private(store) as index:
         found = queries.run_of_request(index, request, run).iloc[0]
         logged_run = LoggedRun.of(request, found.to_dict())
         decisions = queries.request_trace(index, request, logged_run.run_id)

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from moe_core.dashboard.context import PageContext
-from moe_core.errors import IndexLockedError
 from moe_core.log.index import Index
 
 if TYPE_CHECKING:
@@ -92,10 +91,7 @@ def index(store: Path) -> Index:
 
 @st.cache_resource(show_spinner=False, max_entries=1, on_release=lambda opened: opened.close())
 def _index(store: str) -> Index:
-    try:
-        opened = Index.open(store)
-    except IndexLockedError:
-        opened = Index.open_private(store)
+    opened = Index.open_or_private(store)
     atexit.register(opened.close)  # a clean end leaves a file that opens quickly; closing twice does nothing
     opened.start_background_refresh(REFRESH_SECONDS)
     return opened

@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from moe_core.analysis.specialization.report import Specialization
 from moe_core.analysis.specialization.run_frames import RunFrames
 from moe_core.analysis.specialization.saturation import Saturation, read_saturation
 from moe_core.analysis.specialization.token_clusters import TokenClusters, token_clusters
-from moe_core.analysis.specialization.words_of_run import requests_to_try, token_ids_of, vocabulary_of
+from moe_core.analysis.specialization.words_of_run import requests_to_try, words_of_run
 from moe_core.dashboard import data, resources
 from moe_core.dashboard.context import PageContext
 from moe_core.log.routing_sample import routing_of_run
@@ -98,10 +99,9 @@ def _described(store: str, version: int, run_id: str, model: str) -> Described:
         index = resources.index(Path(store))
         frames = RunFrames.of(routing_of_run(index, run_id))
         sample = frames.sample
-        tried = texts_of_requests(index, run_id, requests_to_try(sample)).dropna(subset="text")
-        known, ids = list(tried["text"]), token_ids_of(sample, list(tried["request_id"]))
-        pieces = pieces_of_run(Path(model), str(frames.run["model"]), known, ids)
-        return Described(found=frames.findings(vocabulary_of(pieces, known, ids)), partners=frames.partners())
+        tried = texts_of_requests(index, run_id, requests_to_try(sample))
+        words = words_of_run(sample, tried, partial(pieces_of_run, Path(model), str(frames.run["model"])))
+        return Described(found=frames.findings(words), partners=frames.partners())
 
 
 @st.cache_resource(show_spinner=False, max_entries=3)

@@ -14,6 +14,7 @@ from typing import Literal
 # expert's lead over its rival. The last four are constants: nothing of the text is in them.
 Kind = Literal["word", "position", "head", "expert", "shared expert", "dense block", "norm", "bias", "threshold", "cap"]
 CONSTANTS: frozenset[Kind] = frozenset({"norm", "bias", "threshold", "cap"})
+LARGEST_ERROR = 1e-4  # of the range of the layer's scores: above it nothing is explained
 Method = Literal["exact", "direct effect, frozen norm"]
 
 

@@ -12,7 +12,7 @@ from moe_core.errors import CaptureError, InputError
 from moe_core.explain.attribution import Shares, shares
 from moe_core.explain.budgets import flip_alone, flip_by_rerun
 from moe_core.explain.components import Array, Path
-from moe_core.explain.decision import Contribution, DecisionExplanation, ExpertMargin
+from moe_core.explain.decision import LARGEST_ERROR, Contribution, DecisionExplanation, ExpertMargin
 from moe_core.explain.flips import flip_of_input, flip_of_linear
 from moe_core.explain.hf import explain_hf
 from moe_core.explain.reference_components import path_to_router, rule_of, run_layers
@@ -26,7 +26,6 @@ from moe_core.model.tokens import TokenizedText
 
 __all__ = ["completeness_error", "contributions", "explain_decision", "explain_hf"]
 
-LARGEST_ERROR = 1e-4  # of the range of the layer's scores
 
 
 def explain_decision(
@@ -57,7 +56,7 @@ def explain_decision(
     error = completeness_error(found, own.margin, logits_E, logged_E, [each.score for each in experts])
     if bool(compared.runs_NE[0, expert]) != own.runs:
         raise CaptureError(f"Expert {expert} of layer {layer} is so close to its boundary that rounding decides.")
-    if error > LARGEST_ERROR:
+    if not error <= LARGEST_ERROR:
         raise CaptureError(
             f"The parts of expert {expert} in layer {layer} miss its margin by {error:.1e} of the range of the scores; "
             f"above {LARGEST_ERROR:g} nothing is explained: check the model's weights."

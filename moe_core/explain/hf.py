@@ -7,10 +7,9 @@ import torch
 from numpy.typing import NDArray
 
 from moe_core.errors import InputError
-from moe_core.explain.decision import BudgetFlip, Contribution, DecisionExplanation, ExpertMargin, Flip
+from moe_core.explain.decision import LARGEST_ERROR, BudgetFlip, Contribution, DecisionExplanation, ExpertMargin, Flip
 from moe_core.explain.hf_trace import HfTrace, RoutedLayer, trace_hf
 
-COMPLETENESS = 1e-4  # of the range of the layer's logits: above it nothing is explained
 RULE_UNKNOWN = (
     "The chosen experts are not those with the largest logits (groups, a selection bias or another rule), so neither "
     "removals nor a smallest change are given."
@@ -53,10 +52,10 @@ def explain_traced(
     margin = float(logged_E[chosen] - logged_E[rival])
     span = max(float(np.ptp(logged_E)), 1e-12)
     error = abs(float(shares_C.sum()) + offset - margin) / span
-    if not error <= COMPLETENESS:
+    if not error <= LARGEST_ERROR:
         raise InputError(
             f"Layer {layer}, position {position}: the shares miss the margin by {error:.1e} of the range of the logits "
-            f"(at most {COMPLETENESS:g} is allowed), so they are not shown."
+            f"(at most {LARGEST_ERROR:g} is allowed), so they are not shown."
         )
     without_C = router.margins(router.logits_without_CE(parts_CD))[:, chosen] if routed.exact else None
     contributions = [

@@ -19,7 +19,7 @@ from typing import Any, Self
 import duckdb
 import pandas as pd
 
-from moe_core.errors import LogError, RequestNotFoundError, SegmentError
+from moe_core.errors import IndexLockedError, LogError, RequestNotFoundError, SegmentError
 from moe_core.log.connections import connect, connect_in_memory
 from moe_core.log.file_state import FileState
 from moe_core.log.gate import ReadersGate
@@ -80,6 +80,15 @@ class Index:
     def open_private(cls, store: Store | Path | str) -> Self:
         """An index of one's own, in memory: for a process that finds index.duckdb owned by another."""
         return cls._open(store if isinstance(store, Store) else open_store(store), None)
+
+    @classmethod
+    def open_or_private(cls, store: Store | Path | str) -> Self:
+        """`open`, or `open_private` where another process owns index.duckdb: the dashboard, say."""
+        store = store if isinstance(store, Store) else open_store(store)
+        try:
+            return cls.open(store)
+        except IndexLockedError:
+            return cls.open_private(store)
 
     @classmethod
     def _open(cls, store: Store, ownership: int | None) -> Self:

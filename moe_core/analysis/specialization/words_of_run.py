@@ -1,13 +1,16 @@
 """Which requests of a sample show what its tokens say, and the vocabulary that follows from them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from moe_core.analysis.specialization.sample import RoutingSample
 from moe_core.analysis.specialization.word_classes import Vocabulary, words_of_texts
 
+# texts and their token ids -> token id -> piece, of a tokenizer that turns these texts into these ids; None without
+PiecesOf = Callable[[Sequence[str], Sequence[NDArray[np.int64]]], Mapping[int, str] | None]
 TRIED = 2000  # words may have to be learned from them
 
 
@@ -20,6 +23,13 @@ def requests_to_try(sample: RoutingSample, most: int = TRIED) -> list[str]:
         return []
     chosen = np.unique(np.linspace(0, len(known) - 1, most).astype(np.int64))
     return [sample.request_ids[i] for i in known[chosen]]
+
+
+def words_of_run(sample: RoutingSample, tried: pd.DataFrame, pieces_of: PiecesOf) -> Vocabulary | None:
+    """What the tokens of a sample say. tried (request_id, text): of `requests_to_try`, a text may be missing."""
+    known = tried.dropna(subset="text")
+    texts, ids = list(known["text"]), token_ids_of(sample, list(known["request_id"]))
+    return vocabulary_of(pieces_of(texts, ids), texts, ids)
 
 
 def token_ids_of(sample: RoutingSample, request_ids: Sequence[str]) -> list[NDArray[np.int64]]:
